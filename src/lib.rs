@@ -1,0 +1,2 @@
+//! hushgate.
+pub mod config;

@@ -1,0 +1,2 @@
+//! The `hushgate` command.
+fn main() {}
