@@ -1,0 +1,278 @@
+//! The access log: the only writer of what a request was.
+//!
+//! A [`Record`] holds closed words, numbers and a [`RedactedTarget`]; nothing else of what a peer
+//! sent fits into it, so no line can show a credential. Lines leave through [`AccessLog`], off the
+//! request's path.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+pub use self::{redact::RedactedTarget, writer::AccessLog};
+use crate::{
+    config::LogFormat,
+    handshake::{CredentialSource, Refusal},
+};
+
+mod redact;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+#[cfg(test)]
+pub(crate) use self::tests::record as sample;
+
+/// Everything that is written down of one event.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When the event was over.
+    pub time: SystemTime,
+    /// What happened.
+    pub event: Event,
+    /// Ties the lines of one request together.
+    pub request_id: RequestId,
+    /// Who asked, if the peer has an address.
+    pub client: Option<IpAddr>,
+    /// The method, if it is a known one.
+    pub method: Method,
+    /// The redacted request target.
+    pub target: RedactedTarget,
+    /// The status that the client got, if it got one.
+    pub status: Option<u16>,
+    /// How it ended, as a closed word.
+    pub outcome: Outcome,
+    /// Where the credential came from.
+    pub credential_source: CredentialSource,
+    /// The name of the caller, never their credential; known where we authenticate.
+    pub caller: Option<Arc<str>>,
+    /// From the first byte of the head, or of the relay for [`Event::Close`].
+    pub duration: Duration,
+    /// Bytes from the client, heads included; for [`Event::Close`] those after the handshake.
+    pub bytes_received: u64,
+    /// Bytes to the client, counted alike.
+    pub bytes_sent: u64,
+    /// The code of the first Close frame, on [`Event::Close`].
+    pub close_code: Option<u16>,
+    /// Who ended the relay first, on [`Event::Close`].
+    pub closed_by: Option<Side>,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A relayed socket ended.
+    Close,
+    /// An opening handshake was answered.
+    Handshake,
+    /// A plain request was answered.
+    Request,
+}
+
+impl Event {
+    /// The word for the log and for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::Handshake => "handshake",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client went away first.
+    ClientClosed,
+    /// A relayed socket ended by itself.
+    Closed,
+    /// A relayed socket was ended by us: out of time, idle or draining.
+    Cut,
+    /// Something of ours failed.
+    InternalError,
+    /// We refused.
+    Refused(Refusal),
+    /// The agent server's answer was passed on, whatever its status.
+    Served,
+    /// The agent server agreed to a WebSocket.
+    Upgraded,
+    /// The agent server's answer was not HTTP.
+    UpstreamMalformed,
+    /// The agent server broke the connection.
+    UpstreamReset,
+    /// The agent server did not answer in time.
+    UpstreamTimeout,
+    /// The agent server could not be reached.
+    UpstreamUnreachable,
+}
+
+impl Outcome {
+    /// The word for the log and for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::Closed => "closed",
+            Self::Cut => "cut",
+            Self::InternalError => "internal_error",
+            Self::Refused(refusal) => refusal.label(),
+            Self::Served => "served",
+            Self::Upgraded => "upgraded",
+            Self::UpstreamMalformed => "upstream_malformed",
+            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+        }
+    }
+}
+
+/// One of the parties of a relayed socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Client,
+    /// hushgate.
+    Gateway,
+    /// The agent server.
+    Upstream,
+}
+
+impl Side {
+    /// The word for the log.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// A method, if it is a known one: a client can put anything there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method(&'static str);
+
+impl Method {
+    /// A method that is unknown, or was not read.
+    pub const OTHER: Self = Self("…");
+
+    /// The known method of this name, else [`Method::OTHER`].
+    pub fn of(method: &str) -> Self {
+        const KNOWN: [&str; 9] =
+            ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+        KNOWN.into_iter().find(|known| *known == method).map_or(Self::OTHER, Self)
+    }
+}
+
+/// Ties the lines of one request together: a random start, and a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(u64);
+
+impl RequestId {
+    /// The next one.
+    pub fn next() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        Self(COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("request"));
+        write!(f, "{:016x}{:016x}", *START, self.0)
+    }
+}
+
+/// A record as JSON has it. `close_code` and `closed_by` stand on `close` lines only.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    event: &'static str,
+    request_id: String,
+    client: Option<IpAddr>,
+    method: &'static str,
+    target: &'a str,
+    status: Option<u16>,
+    outcome: &'static str,
+    credential_source: &'static str,
+    caller: Option<&'a str>,
+    duration_ms: f64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_code: Option<Option<u16>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_by: Option<Option<&'static str>>,
+}
+
+impl Record {
+    /// The line for the log, with its newline.
+    pub fn line(&self, format: LogFormat) -> Vec<u8> {
+        let mut line = match format {
+            LogFormat::Json => self.json(),
+            LogFormat::Text => self.text().into_bytes(),
+        };
+        line.push(b'\n');
+        line
+    }
+
+    fn milliseconds(&self) -> f64 {
+        (self.duration.as_secs_f64() * 1e6).round() / 1e3
+    }
+
+    fn json(&self) -> Vec<u8> {
+        let is_close = self.event == Event::Close;
+        let line = Line {
+            time: humantime::format_rfc3339_millis(self.time).to_string(),
+            event: self.event.label(),
+            request_id: self.request_id.to_string(),
+            client: self.client,
+            method: self.method.0,
+            target: self.target.as_str(),
+            status: self.status,
+            outcome: self.outcome.label(),
+            credential_source: self.credential_source.label(),
+            caller: self.caller.as_deref(),
+            duration_ms: self.milliseconds(),
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            close_code: is_close.then_some(self.close_code),
+            closed_by: is_close.then(|| self.closed_by.map(Side::label)),
+        };
+        // Plain strings and numbers always serialise.
+        serde_json::to_vec(&line).unwrap_or_default()
+    }
+
+    fn text(&self) -> String {
+        let dash = || "-".to_owned();
+        let mut line = format!(
+            "{} {} {} {} {} {} from {} credential={} caller={} {}ms in={} out={}",
+            humantime::format_rfc3339_millis(self.time),
+            self.event.label(),
+            self.status.map_or_else(dash, |status| status.to_string()),
+            self.outcome.label(),
+            self.method.0,
+            self.target,
+            self.client.map_or_else(dash, |client| client.to_string()),
+            self.credential_source.label(),
+            self.caller.as_deref().unwrap_or("-"),
+            self.milliseconds(),
+            self.bytes_received,
+            self.bytes_sent,
+        );
+        if self.event == Event::Close {
+            let code = self.close_code.map_or_else(dash, |code| code.to_string());
+            line.push_str(&format!(" code={code} by={}", self.closed_by.map_or("-", Side::label)));
+        }
+        line.push_str(&format!(" id={}", self.request_id));
+        line
+    }
+}

@@ -1,0 +1,177 @@
+//! The head that goes on: which fields do, which do not, and which we set ourselves.
+
+use std::net::IpAddr;
+
+use super::{
+    Hop, Kind, Refusal,
+    head::{Body, Head, elements},
+};
+use crate::config;
+
+/// From ten tokens on Pingora refuses a `Connection`, and so do we, for every kind of request.
+const CONNECTION_TOKENS: usize = 10;
+
+/// Fields that belong to one connection (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The fields that `Connection` nominates, in lower case.
+///
+/// # Errors
+/// [`Refusal::NominatedField`] when the client tries to take away what is ours or the
+/// credential's.
+pub(super) fn nominated(head: &Head<'_>, rules: &config::Handshake) -> Result<Vec<String>, Refusal> {
+    let mut names = Vec::new();
+    for (count, token) in elements(head.values("connection")).enumerate() {
+        let Ok(name) = std::str::from_utf8(token) else { return Err(Refusal::MalformedHead) };
+        if count + 1 >= CONNECTION_TOKENS {
+            return Err(Refusal::MalformedHead);
+        }
+        let name = name.to_ascii_lowercase();
+        if name == rules.field.as_str() || is_protected(&name) {
+            return Err(Refusal::NominatedField);
+        }
+        if !matches!(name.as_str(), "close" | "keep-alive" | "upgrade") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn is_protected(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "transfer-encoding")
+        || ["sec-websocket-", "x-forwarded-", "x-hushgate-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Who sent the request: the peer, or, when the peer is a trusted proxy, the right-most address in
+/// `X-Forwarded-For` that is not one itself.
+pub(super) fn client(head: &Head<'_>, hop: &Hop<'_>) -> Option<IpAddr> {
+    if !is_trusted(hop.peer, hop) {
+        return hop.peer;
+    }
+    let mut chain: Vec<_> = elements(head.values("x-forwarded-for")).collect();
+    let mut client = hop.peer;
+    while let Some(address) = chain.pop() {
+        let Some(address) = std::str::from_utf8(address).ok().and_then(|text| text.parse().ok()) else {
+            break;
+        };
+        client = Some(address);
+        if !is_trusted(client, hop) {
+            break;
+        }
+    }
+    client
+}
+
+fn is_trusted(address: Option<IpAddr>, hop: &Hop<'_>) -> bool {
+    address.is_some_and(|address| hop.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical())))
+}
+
+/// Writes a head.
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    /// Starts with the request line.
+    pub(super) fn new(head: &Head<'_>, target: &[u8]) -> Self {
+        let size: usize = head.fields.iter().map(|field| field.name.len() + field.value.len() + 4).sum();
+        let mut out = Vec::with_capacity(size + target.len() + 256);
+        out.extend_from_slice(head.method.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(target);
+        out.extend_from_slice(if head.is_http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+        Self(out)
+    }
+
+    /// Adds one field line.
+    pub(super) fn line(&mut self, name: &str, value: &[u8]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Copies the fields that go on as they came.
+    ///
+    /// A plain request keeps the fields that frame its body and its connection for Pingora, which
+    /// reads this head next and ends their journey.
+    pub(super) fn end_to_end(
+        &mut self,
+        head: &Head<'_>,
+        rules: &config::Handshake,
+        kind: Kind,
+        nominated: &[String],
+        hop: &Hop<'_>,
+    ) {
+        let believes = is_trusted(hop.peer, hop);
+        let mut has_length = false;
+        for field in &head.fields {
+            let name = field.name.to_ascii_lowercase();
+            let ours = name.replace('_', "-");
+            let goes_on = match name.as_str() {
+                "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" => false,
+                "content-length" => kind == Kind::Plain && !std::mem::replace(&mut has_length, true),
+                "connection" | "transfer-encoding" => kind == Kind::Plain,
+                _ => {
+                    ours != rules.field.as_str()
+                        && !ours.starts_with("x-hushgate-")
+                        && !HOP_BY_HOP.contains(&name.as_str())
+                        && !nominated.contains(&name)
+                        && (believes || !is_forwarding(&ours))
+                }
+            };
+            match (goes_on, head.body) {
+                // Identical repetitions of a length become one.
+                (true, Body::Length(length)) if name == "content-length" => {
+                    self.line(field.name, length.to_string().as_bytes());
+                }
+                (true, _) => self.line(field.name, field.value),
+                (false, _) => {}
+            }
+        }
+    }
+
+    /// Sets `X-Forwarded-For`, `-Proto` and `-Host`. What came is believed of a trusted proxy only.
+    pub(super) fn forwarding(&mut self, head: &Head<'_>, hop: &Hop<'_>) {
+        let believes = is_trusted(hop.peer, hop);
+        let mut chain = Vec::new();
+        if believes {
+            for address in elements(head.values("x-forwarded-for")) {
+                chain.extend_from_slice(address);
+                chain.extend_from_slice(b", ");
+            }
+        }
+        if let Some(peer) = hop.peer {
+            chain.extend_from_slice(peer.to_canonical().to_string().as_bytes());
+            self.line("X-Forwarded-For", &chain);
+        }
+        let came = |name| head.values(name).next().filter(|_| believes);
+        let scheme: &[u8] = if hop.is_tls { b"https" } else { b"http" };
+        self.line("X-Forwarded-Proto", came("x-forwarded-proto").unwrap_or(scheme));
+        if let Some(host) = came("x-forwarded-host").or_else(|| head.only("host")) {
+            self.line("X-Forwarded-Host", host);
+        }
+    }
+
+    /// Ends the head.
+    pub(super) fn finish(mut self, kind: Kind) -> Vec<u8> {
+        if kind == Kind::OpeningHandshake {
+            self.line("Connection", b"Upgrade");
+            self.line("Upgrade", b"websocket");
+        }
+        self.0.extend_from_slice(b"\r\n");
+        self.0
+    }
+}
+
+/// Fields by which a server may take a client's word for who or where it is.
+fn is_forwarding(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+}

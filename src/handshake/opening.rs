@@ -1,0 +1,46 @@
+//! Is this a valid opening handshake (RFC 6455 section 4.2.1)?
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::{
+    Kind, Refusal,
+    head::{Body, Head, elements},
+};
+
+/// Tells an opening handshake from a plain request.
+///
+/// # Errors
+/// What names `websocket` in `Upgrade` and is not a valid opening handshake is refused: a server
+/// behind us could read it differently.
+pub(super) fn classify(head: &Head<'_>) -> Result<Kind, Refusal> {
+    let names_websocket = elements(head.values("upgrade")).any(is_websocket);
+    if !names_websocket {
+        return Ok(Kind::Plain);
+    }
+    let asks_upgrade =
+        elements(head.values("connection")).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    let is_handshake = head.method == "GET"
+        && head.is_http_11
+        && head.only("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+        && asks_upgrade
+        && head.only("sec-websocket-key").is_some_and(is_nonce)
+        && head.body == Body::Length(0)
+        && head.values("expect").next().is_none();
+    match (is_handshake, head.only("sec-websocket-version")) {
+        (true, Some(b"13")) => Ok(Kind::OpeningHandshake),
+        (true, Some(_)) => Err(Refusal::UnsupportedVersion),
+        (true, None) | (false, _) => Err(Refusal::InvalidHandshake),
+    }
+}
+
+/// `websocket`, also where a version follows (RFC 9110 section 7.8).
+fn is_websocket(protocol: &[u8]) -> bool {
+    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or(protocol);
+    name.trim_ascii().eq_ignore_ascii_case(b"websocket")
+}
+
+/// Sixteen bytes in base64 (RFC 6455 section 4.1, item 7).
+fn is_nonce(value: &[u8]) -> bool {
+    let mut bytes = [0; 18];
+    value.len() == 24 && STANDARD.decode_slice(value, &mut bytes) == Ok(16)
+}

@@ -1,0 +1,142 @@
+//! What is counted, in Prometheus' text form. Every label value is a closed word of ours.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::access_log::{Event, Record};
+
+/// The families of this process.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    handshakes: IntCounterVec,
+    durations: HistogramVec,
+    open: IntGauge,
+    dropped: IntCounter,
+    reloads: IntCounterVec,
+}
+
+/// Counts one open WebSocket for as long as it lives.
+pub struct OpenSocket(IntGauge);
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// Registers the families.
+    ///
+    /// # Errors
+    /// None in practice: the names are constants and differ.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let metrics = Self {
+            requests: counters(
+                "hushgate_requests_total",
+                "Requests answered, by kind and outcome.",
+                &["kind", "outcome"],
+            )?,
+            handshakes: counters(
+                "hushgate_handshakes_total",
+                "Opening handshakes answered, by where the credential came from and outcome.",
+                &["credential_source", "outcome"],
+            )?,
+            durations: HistogramVec::new(
+                HistogramOpts::new(
+                    "hushgate_request_duration_seconds",
+                    "From a head's first byte to the end of its answer.",
+                )
+                .buckets(vec![0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0]),
+                &["kind"],
+            )?,
+            open: IntGauge::new("hushgate_websockets_open", "WebSockets being relayed.")?,
+            dropped: IntCounter::new(
+                "hushgate_access_log_dropped_total",
+                "Access log lines that could not be written.",
+            )?,
+            reloads: counters(
+                "hushgate_config_reloads_total",
+                "Reloads of the configuration, by result.",
+                &["result"],
+            )?,
+            registry,
+        };
+        let build =
+            IntCounterVec::new(Opts::new("hushgate_build_info", "The running version."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        metrics.registry.register(Box::new(metrics.requests.clone()))?;
+        metrics.registry.register(Box::new(metrics.handshakes.clone()))?;
+        metrics.registry.register(Box::new(metrics.durations.clone()))?;
+        metrics.registry.register(Box::new(metrics.open.clone()))?;
+        metrics.registry.register(Box::new(metrics.dropped.clone()))?;
+        metrics.registry.register(Box::new(metrics.reloads.clone()))?;
+        metrics.registry.register(Box::new(build))?;
+        Ok(metrics)
+    }
+
+    /// Counts one record.
+    pub fn observe(&self, record: &Record) {
+        let (kind, outcome) = (record.event.label(), record.outcome.label());
+        match record.event {
+            Event::Close => return,
+            Event::Handshake => {
+                self.handshakes.with_label_values(&[record.credential_source.label(), outcome]).inc();
+            }
+            Event::Request => {}
+        }
+        self.requests.with_label_values(&[kind, outcome]).inc();
+        self.durations.with_label_values(&[kind]).observe(record.duration.as_secs_f64());
+    }
+
+    /// Counts a relayed socket until the guard is dropped.
+    pub fn websocket_opened(&self) -> OpenSocket {
+        self.open.inc();
+        OpenSocket(self.open.clone())
+    }
+
+    /// Counts a reload.
+    pub fn config_reloaded(&self, succeeded: bool) {
+        self.reloads.with_label_values(&[if succeeded { "ok" } else { "error" }]).inc();
+    }
+
+    /// The text exposition of everything counted; `dropped` is the access log's own count.
+    pub fn render(&self, dropped: u64) -> String {
+        self.dropped.inc_by(dropped.saturating_sub(self.dropped.get()));
+        let mut text = Vec::new();
+        // Writing to memory cannot fail, and the families were checked when registered.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access_log::Record;
+
+    #[test]
+    fn counts_by_closed_labels() {
+        let metrics = Metrics::new().unwrap();
+        let open = metrics.websocket_opened();
+        metrics.config_reloaded(false);
+        let record: Record = crate::access_log::sample(Event::Handshake);
+        metrics.observe(&record);
+        let text = metrics.render(3);
+        for line in [
+            r#"hushgate_requests_total{kind="handshake",outcome="upgraded"} 1"#,
+            r#"hushgate_handshakes_total{credential_source="query",outcome="upgraded"} 1"#,
+            "hushgate_websockets_open 1",
+            "hushgate_access_log_dropped_total 3",
+            r#"hushgate_config_reloads_total{result="error"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        drop(open);
+        assert!(metrics.render(3).contains("hushgate_websockets_open 0"));
+    }
+}
