@@ -183,3 +183,10 @@ pub struct Drain {
     /// The code of the Close frame that open sockets get: 1001 or 1012.
     pub close_code: u16,
 }
+
+mod document;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+pub use self::problem::{Problem, Problems};

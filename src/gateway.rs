@@ -1,0 +1,141 @@
+//! The thin adapter between connections, the pure rooms, Pingora and the upstream.
+//!
+//! A request's head is read and judged here, before Pingora sees a byte of it: what Pingora then
+//! parses is the head that may go on. So no credential of a URL ever enters Pingora, and every
+//! malformed head still writes a line.
+
+use std::{sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use pingora::{proxy::HttpProxy, server::configuration::ServerConf};
+use tokio::{sync::watch, time::Instant};
+
+use self::{adapter::Adapter, upstream::Upstream};
+use crate::{
+    access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
+    config::Config,
+    handshake::CredentialSource,
+    metrics::Metrics,
+};
+
+mod adapter;
+pub mod connection;
+mod downstream;
+mod refuse;
+mod takeover;
+mod upstream;
+
+pub use self::downstream::{Downstream, Transport};
+
+/// The configuration that one request sees, from its first phase to its log line.
+pub struct Snapshot {
+    /// The valid configuration.
+    pub config: Config,
+    upstream: Upstream,
+}
+
+impl Snapshot {
+    /// Prepares a configuration for serving.
+    ///
+    /// # Errors
+    /// The roots for an `https` upstream cannot be had.
+    pub fn new(config: Config) -> Result<Self, crate::server::StartError> {
+        let upstream = Upstream::new(&config)?;
+        Ok(Self { config, upstream })
+    }
+}
+
+/// How far the process is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Everything is served.
+    Serving,
+    /// What is open may finish; nothing new begins.
+    Draining,
+    /// What is still open ends now.
+    Cut,
+}
+
+/// What all connections share.
+pub struct Gateway {
+    /// The current snapshot; a reload replaces it.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The only door for request lines.
+    pub access_log: AccessLog,
+    /// The counters.
+    pub metrics: Metrics,
+    phase: watch::Receiver<Phase>,
+    proxy: Arc<HttpProxy<Adapter>>,
+    /// Pingora wants to be told by a watch of its own; we tell it by each request's keep-alive.
+    never: watch::Receiver<bool>,
+    _never: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// Assembles a gateway.
+    pub fn new(
+        snapshot: Snapshot,
+        access_log: AccessLog,
+        metrics: Metrics,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let mut conf = ServerConf::default();
+        // The first try, and one more where a pooled connection had just been closed and the
+        // request may be repeated safely.
+        conf.max_retries = 2;
+        conf.ca_file = snapshot.config.upstream.ca_file.as_ref().map(|path| path.display().to_string());
+        let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(conf), Adapter));
+        let (sender, never) = watch::channel(false);
+        Self { snapshot: ArcSwap::from_pointee(snapshot), access_log, metrics, phase, proxy, never, _never: sender }
+    }
+
+    /// Writes and counts one record: every exit ends here.
+    fn record(&self, snapshot: &Snapshot, record: &Record) {
+        self.metrics.observe(record);
+        self.access_log.write(record, snapshot.config.access_log.format);
+    }
+}
+
+/// What is known of a request so far, for its line.
+#[derive(Clone, Debug)]
+struct Entry {
+    request_id: RequestId,
+    started: Instant,
+    client: Option<std::net::IpAddr>,
+    method: Method,
+    target: RedactedTarget,
+    source: CredentialSource,
+}
+
+impl Entry {
+    fn new(client: Option<std::net::IpAddr>) -> Self {
+        Self {
+            request_id: RequestId::next(),
+            started: Instant::now(),
+            client,
+            method: Method::OTHER,
+            target: RedactedTarget::unknown(),
+            source: CredentialSource::None,
+        }
+    }
+
+    fn record(&self, event: Event, status: Option<u16>, outcome: Outcome) -> Record {
+        Record {
+            time: SystemTime::now(),
+            event,
+            request_id: self.request_id,
+            client: self.client,
+            method: self.method,
+            target: self.target.clone(),
+            status,
+            outcome,
+            credential_source: self.source,
+            caller: None,
+            duration: self.started.elapsed(),
+            bytes_received: 0,
+            bytes_sent: 0,
+            close_code: None,
+            closed_by: None,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Pingora's hooks, for plain requests. One short method a phase.
+
+use std::{
+    any::Any,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use pingora::{
+    Error, ErrorSource, ErrorType, Result,
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use super::{Snapshot, refuse};
+use crate::access_log::Outcome;
+
+/// What a plain request carries through Pingora, and what Pingora made of it.
+pub(super) struct Exchange {
+    pub(super) snapshot: Arc<Snapshot>,
+    result: Mutex<Option<(Option<u16>, Outcome)>>,
+}
+
+impl Exchange {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, result: Mutex::new(None) }
+    }
+
+    /// The status and the outcome, or `None` when Pingora never reached its end.
+    pub(super) fn result(&self) -> Option<(Option<u16>, Outcome)> {
+        self.result.lock().map_or(None, |result| *result)
+    }
+}
+
+/// The hooks. It holds nothing: a request brings its own [`Exchange`].
+pub(super) struct Adapter;
+
+#[async_trait]
+impl ProxyHttp for Adapter {
+    type CTX = Option<Arc<Exchange>>;
+
+    fn new_ctx(&self) -> Self::CTX {
+        None
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn on_connection_reuse(&self, _: &mut Session, ctx: &mut Self::CTX, context: Box<dyn Any + Send + Sync>) {
+        *ctx = context.downcast::<Arc<Exchange>>().ok().map(|exchange| *exchange);
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
+        let Some(exchange) = ctx else { return Err(Error::new_in(ErrorType::InternalError)) };
+        match exchange.snapshot.upstream.peer().await {
+            Ok(peer) => Ok(Box::new(peer)),
+            Err(_) => Err(Error::new_up(ErrorType::ConnectError)),
+        }
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Self::CTX) -> FailToProxy {
+        let outcome = outcome_of(error);
+        if outcome != Outcome::ClientClosed {
+            // It fails only when the client is gone.
+            let _ = session.respond_error(refuse::status(outcome)).await;
+        }
+        FailToProxy { error_code: refuse::status(outcome), can_reuse_downstream: false }
+    }
+
+    // Pingora's own lines hold heads and error texts; ours is the access record.
+    fn suppress_error_log(&self, _: &Session, _: &Self::CTX, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Self::CTX, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _: &Session, _: &Self::CTX) -> String {
+        String::new()
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
+        let Some(exchange) = ctx else { return };
+        let status = session.response_written().map(|response| response.status.as_u16());
+        let outcome = error.map_or(Outcome::Served, outcome_of);
+        if let Ok(mut result) = exchange.result.lock() {
+            *result = Some((status, outcome));
+        }
+    }
+}
+
+/// What an error of Pingora's means, by its closed type and source: its text may hold a head.
+fn outcome_of(error: &Error) -> Outcome {
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, _) => Outcome::ClientClosed,
+        (
+            ErrorSource::Upstream,
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout,
+        ) => Outcome::UpstreamTimeout,
+        (ErrorSource::Upstream, ErrorType::InvalidHTTPHeader) => Outcome::UpstreamMalformed,
+        (ErrorSource::Upstream, ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed) => {
+            Outcome::UpstreamReset
+        }
+        (ErrorSource::Upstream, _) => Outcome::UpstreamUnreachable,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Outcome::InternalError,
+    }
+}

@@ -1,0 +1,260 @@
+//! One downstream connection, request after request.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use pingora::{
+    apps::HttpServerApp,
+    protocols::http::{ServerSession, v1::server::HttpSession},
+};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use super::{Downstream, Entry, Gateway, Phase, Snapshot, Transport, adapter::Exchange, refuse, takeover};
+use crate::{
+    access_log::{Event, Method, Outcome, RedactedTarget},
+    config::Limits,
+    handshake::{self, Admitted, CredentialSource, Hop, Kind, Refusal, head::{Body, Head}},
+};
+
+/// How long a connection may wait for its next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// Frees both sides within about a minute and a half when a peer vanishes without a word.
+pub fn watch_for_vanished_peer(stream: &TcpStream) {
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(15)).with_retries(4);
+    let socket = SockRef::from(stream);
+    // Where the system has no such option, the connection is served without it.
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(90)));
+}
+
+/// Serves a connection until its end.
+pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpAddr>) {
+    let is_tls = matches!(transport, Transport::Tls(_));
+    let mut downstream = Downstream::new(transport);
+    let mut wait = None;
+    loop {
+        let limits = gateway.snapshot.load().config.limits;
+        let counted = downstream.counters().get();
+        let head = match read_head(&gateway, &mut downstream, &limits, wait).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(reason) => {
+                let entry = Entry::new(peer);
+                let snapshot = gateway.snapshot.load_full();
+                return match reason {
+                    Unread::Refused(refusal) => {
+                        refused(&gateway, &snapshot, downstream, entry, Event::Request, refusal, counted).await;
+                    }
+                    Unread::Gone => {
+                        gateway.record(&snapshot, &entry.record(Event::Request, None, Outcome::ClientClosed));
+                    }
+                };
+            }
+        };
+        // One snapshot for everything that follows.
+        let snapshot = gateway.snapshot.load_full();
+        let mut entry = Entry::new(peer);
+        let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
+        let (admitted, event) = judge(&head, &snapshot, &hop, &mut entry);
+        drop(head);
+        downstream = match admitted {
+            Err(refusal) => return refused(&gateway, &snapshot, downstream, entry, event, refusal, counted).await,
+            Ok(Admitted { kind: Kind::OpeningHandshake, head, .. }) => {
+                return takeover::run(&gateway, &snapshot, downstream, head, entry, counted).await;
+            }
+            Ok(Admitted { kind: Kind::Plain, head, body, .. }) => {
+                match plain(&gateway, &snapshot, downstream, &head, body, &entry, counted).await {
+                    Some(downstream) => downstream,
+                    None => return,
+                }
+            }
+        };
+        wait = Some(KEEP_ALIVE);
+    }
+}
+
+/// Why there is no head to judge.
+enum Unread {
+    /// The client went away in the middle of it.
+    Gone,
+    /// It is too long, or was too slow.
+    Refused(Refusal),
+}
+
+/// Reads up to the end of a head; `None` when the connection ends before one begins.
+///
+/// The limit of time is for the whole head, however slowly it drips: from its first byte, or from
+/// the start of the connection.
+async fn read_head(
+    gateway: &Gateway,
+    downstream: &mut Downstream,
+    limits: &Limits,
+    keep_alive: Option<Duration>,
+) -> Result<Option<BytesMut>, Unread> {
+    let mut phase = gateway.phase.clone();
+    let mut deadline = Instant::now() + keep_alive.unwrap_or(limits.head_timeout);
+    let mut has_begun = false;
+    let mut searched = 0;
+    loop {
+        // Empty lines before a request line are skipped (RFC 9112 section 2.2).
+        while let Some(b'\r' | b'\n') = downstream.ahead().first() {
+            let _line_end = downstream.ahead().split_to(1);
+        }
+        let ahead = downstream.ahead();
+        if !ahead.is_empty() && !std::mem::replace(&mut has_begun, true) {
+            deadline = Instant::now() + limits.head_timeout;
+        }
+        if let Some(end) = head_end(ahead, searched) {
+            if end > limits.head_size {
+                return Err(Unread::Refused(Refusal::HeadTooLarge));
+            }
+            return Ok(Some(ahead.split_to(end)));
+        }
+        searched = ahead.len().saturating_sub(3);
+        if ahead.len() >= limits.head_size {
+            return Err(Unread::Refused(Refusal::HeadTooLarge));
+        }
+        let read = tokio::select! {
+            biased;
+            read = timeout_at(deadline, downstream.read_ahead()) => read,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !has_begun => return Ok(None),
+        };
+        match (read, has_begun) {
+            (Ok(Ok(1..)), _) => {}
+            (Ok(Ok(0) | Err(_)) | Err(_), false) => return Ok(None),
+            (Ok(Ok(0) | Err(_)), true) => return Err(Unread::Gone),
+            (Err(_), true) => return Err(Unread::Refused(Refusal::HeadTimeout)),
+        }
+    }
+}
+
+/// Where the empty line that ends a head stops, looking from `from` on. A line may end in a bare LF
+/// (RFC 9112 section 2.2).
+fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
+        let behind = rest.get(at + 1..)?;
+        let line_end = if behind.starts_with(b"\n") { 1 } else if behind.starts_with(b"\r\n") { 2 } else { return None };
+        Some(from + at + 1 + line_end)
+    })
+}
+
+/// Parses and judges a head, and notes what may be written down of it.
+fn judge(
+    head: &[u8],
+    snapshot: &Snapshot,
+    hop: &Hop<'_>,
+    entry: &mut Entry,
+) -> (Result<Admitted, Refusal>, Event) {
+    let config = &snapshot.config;
+    let head = match Head::parse(head, config.limits.head_fields) {
+        Ok(head) => head,
+        Err(refusal) => return (Err(refusal), Event::Request),
+    };
+    entry.method = Method::of(head.method);
+    entry.target = RedactedTarget::of(head.target, &config.access_log.show, &config.handshake.parameters);
+    let asks_upgrade = head.values("upgrade").next().is_some();
+    let judged = handshake::judge(&head, &config.handshake, hop);
+    let event = match &judged {
+        Ok(admitted) => {
+            entry.client = admitted.client;
+            entry.source = admitted.source;
+            if admitted.kind == Kind::OpeningHandshake { Event::Handshake } else { Event::Request }
+        }
+        Err(Refusal::UnusableCredential) => {
+            entry.source = CredentialSource::Query;
+            Event::Handshake
+        }
+        Err(Refusal::InvalidHandshake | Refusal::UnsupportedVersion) => Event::Handshake,
+        Err(_) if asks_upgrade => Event::Handshake,
+        Err(_) => Event::Request,
+    };
+    (judged, event)
+}
+
+/// Answers a refused request and ends the connection.
+async fn refused(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    mut downstream: Downstream,
+    entry: Entry,
+    event: Event,
+    refusal: Refusal,
+    before: (u64, u64),
+) {
+    let (status, answer) = refuse::answer(refusal);
+    let written = async {
+        downstream.write_all(answer).await?;
+        downstream.flush().await
+    };
+    let status = written.await.is_ok().then_some(status);
+    let mut record = entry.record(event, status, Outcome::Refused(refusal));
+    let (received, sent) = downstream.counters().get();
+    record.bytes_received = received.saturating_sub(before.0);
+    record.bytes_sent = sent.saturating_sub(before.1);
+    gateway.record(snapshot, &record);
+    downstream.linger().await;
+}
+
+/// Hands a plain request to Pingora; gives the connection back when it may serve another.
+async fn plain(
+    gateway: &Arc<Gateway>,
+    snapshot: &Arc<Snapshot>,
+    mut downstream: Downstream,
+    head: &[u8],
+    body: Body,
+    entry: &Entry,
+    before: (u64, u64),
+) -> Option<Downstream> {
+    let counters = downstream.counters();
+    downstream.expect_body(match body {
+        Body::Length(length) => Some(length),
+        Body::Chunked => None,
+    });
+    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot)));
+    let mut session = HttpSession::new(Box::new(downstream));
+    session.set_pipelined_prefix(BytesMut::from(head));
+    let mut session = ServerSession::H1(session);
+    let is_serving = *gateway.phase.borrow() == Phase::Serving;
+    session.set_keepalive(is_serving.then_some(KEEP_ALIVE.as_secs()));
+    session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
+    let mut phase = gateway.phase.clone();
+    let reused = tokio::select! {
+        biased;
+        reused = gateway.proxy.process_new_http(session, &gateway.never) => reused,
+        _ = phase.wait_for(|phase| *phase == Phase::Cut) => None,
+    };
+    // Pingora refused a head that we had let pass, or was cut off.
+    let (status, outcome) = exchange.result().unwrap_or_else(|| {
+        if *gateway.phase.borrow() == Phase::Cut { (None, Outcome::Cut) } else { (Some(400), Outcome::Refused(Refusal::MalformedHead)) }
+    });
+    let mut record = entry.record(Event::Request, status, outcome);
+    let (received, sent) = counters.get();
+    record.bytes_received = received.saturating_sub(before.0);
+    record.bytes_sent = sent.saturating_sub(before.1);
+    gateway.record(snapshot, &record);
+    let (stream, _) = reused?.consume();
+    stream.into_any().downcast::<Downstream>().ok().map(|downstream| *downstream)
+}
+
+/// Answers a connection that finds all places taken.
+pub async fn turn_away(gateway: &Gateway, stream: TcpStream, peer: IpAddr) {
+    let snapshot = gateway.snapshot.load_full();
+    let (status, answer) = refuse::answer(Refusal::TooManyConnections);
+    let written: io::Result<usize> = stream.try_write(answer);
+    let entry = Entry::new(Some(peer));
+    let outcome = Outcome::Refused(Refusal::TooManyConnections);
+    gateway.record(&snapshot, &entry.record(Event::Request, written.ok().map(|_| status), outcome));
+}

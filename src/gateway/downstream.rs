@@ -1,0 +1,238 @@
+//! A client's connection, as we read heads from it and as Pingora reads bodies from it.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType, raw_connect::ProxyDigest,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+/// What a client's bytes travel on.
+#[derive(Debug)]
+pub enum Transport {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// TLS; boxed, because it is a hundred times the size.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The most that is read ahead of a request that is still being answered.
+const READ_AHEAD: usize = 16 * 1024;
+
+/// Bytes that passed a connection, readable after it is gone.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Counters {
+    /// Received and sent so far.
+    pub(super) fn get(&self) -> (u64, u64) {
+        (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
+    }
+}
+
+/// A client's connection.
+///
+/// While a request is answered, whoever reads from it gets that request's body and nothing more;
+/// what the client sends ahead is kept for the next request, to be judged by itself.
+pub struct Downstream {
+    transport: Transport,
+    /// Read from the transport, and not yet from us.
+    ahead: BytesMut,
+    /// How much of the current body is still to be read; `None` is unknown.
+    body: Option<u64>,
+    counters: Arc<Counters>,
+}
+
+// Pingora wants it, and its own streams print what they hold.
+impl std::fmt::Debug for Downstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Downstream")
+    }
+}
+
+impl Downstream {
+    /// Takes an accepted connection in.
+    pub fn new(transport: Transport) -> Self {
+        Self { transport, ahead: BytesMut::new(), body: None, counters: Arc::default() }
+    }
+
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// What was read and not yet taken.
+    pub(super) fn ahead(&mut self) -> &mut BytesMut {
+        &mut self.ahead
+    }
+
+    /// Reads more into [`Self::ahead`]; zero at the end of the stream.
+    pub(super) async fn read_ahead(&mut self) -> io::Result<usize> {
+        // Heads are short; a connection between requests holds no buffer at all.
+        self.ahead.reserve(4096);
+        let read = match &mut self.transport {
+            Transport::Tcp(stream) => stream.read_buf(&mut self.ahead).await,
+            Transport::Tls(stream) => stream.read_buf(&mut self.ahead).await,
+        }?;
+        self.counters.received.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+        Ok(read)
+    }
+
+    /// Limits what may be read to the body of one request.
+    pub(super) fn expect_body(&mut self, body: Option<u64>) {
+        self.body = body;
+    }
+
+    /// Ends a connection whose last answer must arrive: says so, then reads for a moment what the
+    /// client is still sending, since closing at once would reset the answer away.
+    pub(super) async fn linger(mut self) {
+        if self.shutdown_write().await.is_err() {
+            return;
+        }
+        let drain = async {
+            let mut left = 64;
+            while left > 0 && matches!(self.read_ahead().await, Ok(1..)) {
+                self.ahead.clear();
+                left -= 1;
+            }
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), drain).await;
+    }
+
+    async fn shutdown_write(&mut self) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Tcp(stream) => AsyncWriteExt::shutdown(stream).await,
+            Transport::Tls(stream) => AsyncWriteExt::shutdown(stream).await,
+        }
+    }
+
+    fn poll_transport(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match &mut self.transport {
+            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_read(cx, buf)),
+            Transport::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_read(cx, buf)),
+        }?;
+        let read = u64::try_from(buf.filled().len() - before).unwrap_or(0);
+        self.counters.received.fetch_add(read, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The body was read: only the end of the stream is still of interest, as it tells that
+    /// nobody waits for the answer. What comes meanwhile is kept.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < READ_AHEAD {
+            let mut chunk = [0; 1024];
+            let mut buf = ReadBuf::new(&mut chunk);
+            ready!(self.poll_transport(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.ahead.extend_from_slice(buf.filled());
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Downstream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let allowed = match this.body {
+            Some(0) => return this.poll_end(cx),
+            Some(left) => usize::try_from(left).unwrap_or(usize::MAX).min(buf.remaining()),
+            None => buf.remaining(),
+        };
+        let taken = if this.ahead.is_empty() {
+            let mut limited = ReadBuf::new(buf.initialize_unfilled_to(allowed));
+            ready!(this.poll_transport(cx, &mut limited))?;
+            let taken = limited.filled().len();
+            buf.advance(taken);
+            taken
+        } else {
+            let taken = allowed.min(this.ahead.len());
+            buf.put_slice(this.ahead.get(..taken).unwrap_or_default());
+            this.ahead.advance(taken);
+            taken
+        };
+        if let Some(left) = &mut this.body {
+            *left = left.saturating_sub(u64::try_from(taken).unwrap_or(0));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Downstream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.transport {
+            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
+            Transport::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_write(cx, bytes)),
+        }?;
+        this.counters.sent.fetch_add(u64::try_from(written).unwrap_or(0), Ordering::Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().transport {
+            Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().transport {
+            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for Downstream {
+    async fn shutdown(&mut self) {
+        let _ = self.shutdown_write().await;
+    }
+}
+
+impl UniqueID for Downstream {
+    fn id(&self) -> UniqueIDType {
+        0
+    }
+}
+
+impl Ssl for Downstream {}
+impl Peek for Downstream {}
+
+impl GetTimingDigest for Downstream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Downstream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Downstream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}

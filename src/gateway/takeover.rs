@@ -1,0 +1,176 @@
+//! An opening handshake: our own to the upstream, its answer to the client, then the relay.
+//!
+//! Nothing of this passes through Pingora. Nothing of the client's but the handshake itself goes
+//! upstream before the 101; what it sends early waits in the [`Downstream`] and follows.
+
+use std::{io, pin::pin};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+
+use super::{Downstream, Entry, Gateway, Phase, Snapshot, refuse, upstream::Connection};
+use crate::{
+    access_log::{Event, Outcome},
+    relay::relay,
+};
+
+mod answer;
+
+use self::answer::Answer;
+
+/// The most that is kept of what a client sends before the 101.
+const EARLY: usize = 64 * 1024;
+
+/// Carries an opening handshake to its end, and the socket after it.
+pub(super) async fn run(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    mut downstream: Downstream,
+    head: Vec<u8>,
+    entry: Entry,
+    before: (u64, u64),
+) {
+    let result = match watched(&mut downstream, open(snapshot, head)).await {
+        Ok(result) => result,
+        Err(Gone) => Err(Outcome::ClientClosed),
+    };
+    let counters = downstream.counters();
+    let record = |event, status, outcome| {
+        let mut record = entry.record(event, status, outcome);
+        let (received, sent) = counters.get();
+        record.bytes_received = received.saturating_sub(before.0);
+        record.bytes_sent = sent.saturating_sub(before.1);
+        record
+    };
+    let (answer, upstream) = match result {
+        Ok(answered) => answered,
+        Err(outcome) => {
+            let (status, bytes) = refuse::failed_handshake(outcome);
+            let told = outcome != Outcome::ClientClosed && downstream.write_all(bytes).await.is_ok();
+            let _ = downstream.flush().await;
+            gateway.record(snapshot, &record(Event::Handshake, told.then_some(status), outcome));
+            return downstream.linger().await;
+        }
+    };
+    let status = Some(answer.status);
+    if answer.status != 101 {
+        let outcome = pass_on(&mut downstream, answer, upstream).await;
+        gateway.record(snapshot, &record(Event::Handshake, status, outcome));
+        return downstream.linger().await;
+    }
+    let sent = async {
+        downstream.write_all(&answer.head).await?;
+        downstream.flush().await
+    };
+    if sent.await.is_err() {
+        return gateway.record(snapshot, &record(Event::Handshake, status, Outcome::ClientClosed));
+    }
+    gateway.record(snapshot, &record(Event::Handshake, status, Outcome::Upgraded));
+    tunnel(gateway, snapshot, downstream, upstream, answer.rest, &entry).await;
+}
+
+/// Relays until the socket's end, and writes its line.
+async fn tunnel(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    mut downstream: Downstream,
+    mut upstream: Box<dyn Connection>,
+    rest: BytesMut,
+    entry: &Entry,
+) {
+    let open = gateway.metrics.websocket_opened();
+    let started = Instant::now();
+    downstream.expect_body(None);
+    let mut phase = gateway.phase.clone();
+    let cut = async move {
+        if phase.wait_for(|phase| *phase == Phase::Cut).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let idle = snapshot.config.limits.idle_timeout;
+    let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, cut).await;
+    drop(open);
+    let outcome = if summary.was_cut { Outcome::Cut } else { Outcome::Closed };
+    let mut record = entry.record(Event::Close, Some(101), outcome);
+    record.duration = started.elapsed();
+    record.bytes_received = summary.received;
+    record.bytes_sent = summary.sent;
+    record.close_code = summary.close_code;
+    record.closed_by = summary.closed_by;
+    gateway.record(snapshot, &record);
+}
+
+/// The client reset the connection.
+struct Gone;
+
+/// Waits for the upstream, and meanwhile takes in what the client sends early.
+async fn watched<T>(downstream: &mut Downstream, upstream: impl Future<Output = T>) -> Result<T, Gone> {
+    let mut upstream = pin!(upstream);
+    loop {
+        if downstream.ahead().len() >= EARLY {
+            return Ok(upstream.await);
+        }
+        tokio::select! {
+            biased;
+            answer = &mut upstream => return Ok(answer),
+            read = downstream.read_ahead() => match read {
+                // The client may have closed its half only; the relay passes that on.
+                Ok(0) => return Ok(upstream.await),
+                Ok(_) => {}
+                Err(_) => return Err(Gone),
+            },
+        }
+    }
+}
+
+/// Sends the handshake and reads the answer's head.
+async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Connection>), Outcome> {
+    let mut upstream = snapshot.upstream.connect().await.map_err(|error| {
+        if error.kind() == io::ErrorKind::TimedOut { Outcome::UpstreamTimeout } else { Outcome::UpstreamUnreachable }
+    })?;
+    let answered = async {
+        let sent = async {
+            upstream.write_all(&head).await?;
+            upstream.flush().await
+        };
+        sent.await.map_err(|_| Outcome::UpstreamReset)?;
+        let mut bytes = BytesMut::with_capacity(1024);
+        loop {
+            if let Some(answer) = Answer::parse(&mut bytes)? {
+                return Ok(answer);
+            }
+            match upstream.read_buf(&mut bytes).await {
+                Ok(0) | Err(_) => return Err(Outcome::UpstreamReset),
+                Ok(_) => {}
+            }
+        }
+    };
+    let answer = timeout(snapshot.config.limits.handshake_timeout, answered)
+        .await
+        .unwrap_or(Err(Outcome::UpstreamTimeout))?;
+    Ok((answer, upstream))
+}
+
+/// Passes on an answer that is not a 101, body and all.
+async fn pass_on(downstream: &mut Downstream, mut answer: Answer, mut upstream: Box<dyn Connection>) -> Outcome {
+    if downstream.write_all(&answer.head).await.is_err() {
+        return Outcome::ClientClosed;
+    }
+    loop {
+        let Ok(body) = answer.body.take(&mut answer.rest) else { return Outcome::UpstreamMalformed };
+        if downstream.write_all(&body).await.is_err() || downstream.flush().await.is_err() {
+            return Outcome::ClientClosed;
+        }
+        if answer.body.is_complete() {
+            return Outcome::Served;
+        }
+        match upstream.read_buf(&mut answer.rest).await {
+            Ok(0) if answer.body.ends_with_connection() => return Outcome::Served,
+            Ok(0) | Err(_) => return Outcome::UpstreamReset,
+            Ok(_) => {}
+        }
+    }
+}

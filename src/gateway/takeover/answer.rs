@@ -1,0 +1,262 @@
+//! The upstream's answer to an opening handshake. Pure: bytes in, an answer out.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    access_log::Outcome,
+    handshake::head::{Field, elements},
+};
+
+/// The longest head of an answer.
+const HEAD: usize = 64 * 1024;
+
+/// The most field lines of an answer.
+const FIELDS: usize = 256;
+
+/// An answer whose head was read.
+pub(super) struct Answer {
+    /// Its status.
+    pub(super) status: u16,
+    /// The head for the client: status, reason and end-to-end fields as they came.
+    pub(super) head: Vec<u8>,
+    /// What was read after the head.
+    pub(super) rest: BytesMut,
+    /// How the body is framed.
+    pub(super) body: Body,
+}
+
+/// The body of an answer (RFC 9112 section 6.3). A chunked body is decoded, and ends for the
+/// client with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// In chunks; this much of the current one is still to come.
+    Chunk(u64),
+    /// Over.
+    Complete,
+    /// Until the connection ends.
+    Connection,
+    /// This much is still to come.
+    Length(u64),
+}
+
+impl Answer {
+    /// Takes a whole head off `bytes`, or `None` when it is not all there. Interim answers are
+    /// left out.
+    ///
+    /// # Errors
+    /// [`Outcome::UpstreamMalformed`] when it is not HTTP/1.1, too long, or a 101 for another
+    /// protocol.
+    pub(super) fn parse(bytes: &mut BytesMut) -> Result<Option<Self>, Outcome> {
+        loop {
+            let mut table = [httparse::EMPTY_HEADER; FIELDS];
+            let mut response = httparse::Response::new(&mut table);
+            let length = match response.parse(bytes) {
+                Ok(httparse::Status::Complete(length)) => length,
+                Ok(httparse::Status::Partial) if bytes.len() < HEAD => return Ok(None),
+                Ok(httparse::Status::Partial) | Err(_) => return Err(Outcome::UpstreamMalformed),
+            };
+            let status = response.code.unwrap_or_default();
+            if matches!(status, 100 | 102..200) {
+                let _interim = bytes.split_to(length);
+                continue;
+            }
+            let reason = response.reason.unwrap_or_default();
+            let fields: Vec<_> =
+                response.headers.iter().map(|line| Field { name: line.name, value: line.value }).collect();
+            let (head, body) = match status {
+                101 => (switching(reason, &fields)?, Body::Complete),
+                _ => final_answer(status, reason, &fields)?,
+            };
+            let mut rest = bytes.split();
+            let _head = rest.split_to(length);
+            return Ok(Some(Self { status, head, rest, body }));
+        }
+    }
+}
+
+fn values<'a>(fields: &[Field<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+}
+
+/// The head of a 101; one for anything but a WebSocket was not asked for.
+fn switching(reason: &str, fields: &[Field<'_>]) -> Result<Vec<u8>, Outcome> {
+    let is_websocket = values(fields, "upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket"))
+        && elements(values(fields, "connection")).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    if !is_websocket {
+        return Err(Outcome::UpstreamMalformed);
+    }
+    let mut head = start(101, reason, fields);
+    head.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    Ok(head)
+}
+
+fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<u8>, Body), Outcome> {
+    let codings: Vec<_> = elements(values(fields, "transfer-encoding")).collect();
+    let mut lengths = values(fields, "content-length").map(|value| {
+        std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+    });
+    let length: Option<u64> = match lengths.next() {
+        Some(length) => Some(length.ok_or(Outcome::UpstreamMalformed)?),
+        None => None,
+    };
+    let body = match (status, codings.as_slice(), length) {
+        (204 | 304, _, _) | (_, [], Some(0)) => Body::Complete,
+        (_, [coding], _) if coding.eq_ignore_ascii_case(b"chunked") => Body::Chunk(0),
+        (_, [_, ..], _) => return Err(Outcome::UpstreamMalformed),
+        (_, [], Some(length)) => Body::Length(length),
+        (_, [], None) => Body::Connection,
+    };
+    let mut head = start(status, reason, fields);
+    if let (Some(length), false) = (length, matches!(body, Body::Chunk(_))) {
+        head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+    }
+    head.extend_from_slice(b"Connection: close\r\n\r\n");
+    Ok((head, body))
+}
+
+/// The status line, and the end-to-end fields as they came.
+fn start(status: u16, reason: &str, fields: &[Field<'_>]) -> Vec<u8> {
+    const OURS: [&str; 8] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let nominated: Vec<_> = elements(values(fields, "connection")).collect();
+    let mut head = format!("HTTP/1.1 {status} {reason}\r\n").into_bytes();
+    for field in fields {
+        let is_ours = OURS.iter().any(|name| field.name.eq_ignore_ascii_case(name))
+            || nominated.iter().any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()));
+        if !is_ours {
+            head.extend_from_slice(field.name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(field.value);
+            head.extend_from_slice(b"\r\n");
+        }
+    }
+    head
+}
+
+impl Body {
+    /// Whether all of it was taken.
+    pub(super) const fn is_complete(self) -> bool {
+        matches!(self, Self::Complete)
+    }
+
+    /// Whether the end of the connection is its end.
+    pub(super) const fn ends_with_connection(self) -> bool {
+        matches!(self, Self::Connection)
+    }
+
+    /// Takes what there is of the body off `bytes`.
+    ///
+    /// # Errors
+    /// The chunks are not valid (RFC 9112 section 7.1).
+    pub(super) fn take(&mut self, bytes: &mut BytesMut) -> Result<Bytes, Malformed> {
+        let mut out = BytesMut::new();
+        loop {
+            let here = |left: u64, bytes: &BytesMut| usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            match *self {
+                Self::Complete => return Ok(out.freeze()),
+                Self::Connection => {
+                    out.unsplit(bytes.split());
+                    return Ok(out.freeze());
+                }
+                Self::Length(left) => {
+                    let taken = here(left, bytes);
+                    out.unsplit(bytes.split_to(taken));
+                    let left = left.saturating_sub(u64::try_from(taken).unwrap_or(left));
+                    *self = if left == 0 { Self::Complete } else { Self::Length(left) };
+                    return Ok(out.freeze());
+                }
+                Self::Chunk(0) => match httparse::parse_chunk_size(bytes) {
+                    // The trailer section is not passed on.
+                    Ok(httparse::Status::Complete((_, 0))) => *self = Self::Complete,
+                    Ok(httparse::Status::Complete((at, size))) => {
+                        let _size = bytes.split_to(at);
+                        // The line end behind the chunk counts as part of it, and is cut below.
+                        *self = Self::Chunk(size.checked_add(2).ok_or(Malformed)?);
+                    }
+                    Ok(httparse::Status::Partial) if bytes.len() < 1024 => return Ok(out.freeze()),
+                    Ok(httparse::Status::Partial) | Err(_) => return Err(Malformed),
+                },
+                Self::Chunk(left) if bytes.is_empty() => {
+                    *self = Self::Chunk(left);
+                    return Ok(out.freeze());
+                }
+                Self::Chunk(left) => {
+                    let taken = here(left, bytes);
+                    let left = left.saturating_sub(u64::try_from(taken).unwrap_or(left));
+                    let mut piece = bytes.split_to(taken);
+                    let line_end = 2_u64.saturating_sub(left);
+                    piece.truncate(piece.len().saturating_sub(usize::try_from(line_end).unwrap_or(0)));
+                    out.unsplit(piece);
+                    *self = Self::Chunk(left);
+                }
+            }
+        }
+    }
+}
+
+/// The chunks of a body are not valid.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Option<Answer>, Outcome> {
+        Answer::parse(&mut BytesMut::from(text))
+    }
+
+    fn text(answer: &Answer) -> &str {
+        std::str::from_utf8(&answer.head).unwrap()
+    }
+
+    #[test]
+    fn keeps_an_empty_reason() {
+        let answer = parse("HTTP/1.1 403 \r\ncontent-length: 0\r\n\r\n").unwrap().unwrap();
+        assert_eq!(text(&answer), "HTTP/1.1 403 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        assert!(answer.body.is_complete());
+    }
+
+    #[test]
+    fn keeps_what_follows_a_101() {
+        let answer = parse(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\n\
+             connection: upgrade\r\nsec-websocket-accept: x\r\nserver: u\r\n\r\n\u{1}abc",
+        );
+        let answer = answer.unwrap().unwrap();
+        assert_eq!(
+            text(&answer),
+            "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: x\r\nserver: u\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        );
+        assert_eq!(&answer.rest[..], b"\x01abc");
+    }
+
+    #[test]
+    fn refuses_a_101_for_another_protocol() {
+        assert!(parse("HTTP/1.1 101 x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n").is_err());
+        assert!(parse("garbage\r\n\r\n").is_err());
+        assert!(parse("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn decodes_chunks_in_any_pieces() {
+        let stream = b"3\r\nabc\r\n10;x=y\r\n0123456789abcdef\r\n0\r\n\r\n";
+        for piece in 1..=stream.len() {
+            let (mut body, mut bytes, mut out) = (Body::Chunk(0), BytesMut::new(), Vec::new());
+            for part in stream.chunks(piece) {
+                bytes.extend_from_slice(part);
+                out.extend_from_slice(&body.take(&mut bytes).unwrap());
+            }
+            assert_eq!((out.as_slice(), body), (&b"abc0123456789abcdef"[..], Body::Complete), "{piece}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The agent server: where it is, and how to connect to it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use pingora::upstreams::peer::HttpPeer;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::Instant,
+};
+use tokio_rustls::TlsConnector;
+
+use crate::{
+    config::{Authority, Config, Endpoint},
+    server::{StartError, tls},
+};
+
+/// uvicorn closes a connection that was idle for 5 s; ours must be gone before.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// How long a resolved name is used.
+const RESOLVED_FOR: Duration = Duration::from_secs(10);
+
+/// The agent server of one snapshot.
+pub(super) struct Upstream {
+    endpoint: Endpoint,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    resolved: ArcSwapOption<(SocketAddr, Instant)>,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+}
+
+/// A connection to the agent server.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+impl Upstream {
+    pub(super) fn new(config: &Config) -> Result<Self, StartError> {
+        let tls = match &config.upstream.endpoint {
+            Endpoint::Tls(authority) => {
+                let roots = tls::roots(config.upstream.ca_file.as_deref())?;
+                let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+                let name = ServerName::try_from(authority.host.clone()).map_err(|_| StartError::UpstreamName)?;
+                Some((TlsConnector::from(Arc::new(client)), name))
+            }
+            Endpoint::Tcp(_) | Endpoint::Unix(_) => None,
+        };
+        Ok(Self {
+            endpoint: config.upstream.endpoint.clone(),
+            tls,
+            resolved: ArcSwapOption::empty(),
+            connect_timeout: config.limits.connect_timeout,
+            response_timeout: config.limits.response_timeout,
+        })
+    }
+
+    /// The peer for Pingora's pool.
+    pub(super) async fn peer(&self) -> io::Result<HttpPeer> {
+        let mut peer = match &self.endpoint {
+            Endpoint::Tcp(authority) => HttpPeer::new(self.resolve(authority).await?, false, String::new()),
+            Endpoint::Tls(authority) => HttpPeer::new(self.resolve(authority).await?, true, authority.host.clone()),
+            Endpoint::Unix(path) => HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())
+                .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
+        };
+        peer.options.connection_timeout = Some(self.connect_timeout);
+        peer.options.total_connection_timeout = Some(self.connect_timeout);
+        peer.options.read_timeout = Some(self.response_timeout);
+        peer.options.idle_timeout = Some(POOL_IDLE);
+        Ok(peer)
+    }
+
+    /// A fresh connection for an opening handshake, TLS included.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Connection>> {
+        let connecting = async {
+            let authority = match &self.endpoint {
+                Endpoint::Unix(path) => return Ok(unix(path.clone()).await?),
+                Endpoint::Tcp(authority) | Endpoint::Tls(authority) => authority,
+            };
+            let stream = TcpStream::connect(self.resolve(authority).await?).await?;
+            stream.set_nodelay(true)?;
+            super::connection::watch_for_vanished_peer(&stream);
+            Ok(match &self.tls {
+                Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
+                None => Box::new(stream),
+            })
+        };
+        tokio::time::timeout(self.connect_timeout, connecting)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Resolves a name at most every ten seconds; when that fails the last good address is kept.
+    async fn resolve(&self, authority: &Authority) -> io::Result<SocketAddr> {
+        if let Ok(address) = authority.host.parse() {
+            return Ok(SocketAddr::new(address, authority.port));
+        }
+        let known = self.resolved.load_full();
+        if let Some((address, at)) = known.as_deref() && at.elapsed() < RESOLVED_FOR {
+            return Ok(*address);
+        }
+        let found = tokio::net::lookup_host((authority.host.as_str(), authority.port)).await.map(|mut all| all.next());
+        match (found, known) {
+            (Ok(Some(address)), _) => {
+                self.resolved.store(Some(Arc::new((address, Instant::now()))));
+                Ok(address)
+            }
+            (Ok(None) | Err(_), Some(known)) => Ok(known.0),
+            (Ok(None), None) => Err(io::ErrorKind::NotFound.into()),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+async fn unix(path: PathBuf) -> io::Result<Box<dyn Connection>> {
+    Ok(Box::new(UnixStream::connect(path).await?))
+}

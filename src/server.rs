@@ -1,0 +1,255 @@
+//! Listeners, and the life of the process: start, reload, drain.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::{JoinHandle, JoinSet},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    access_log::AccessLog,
+    config::{Config, Sink},
+    gateway::{Gateway, Phase, Snapshot, Transport, connection},
+    metrics::Metrics,
+};
+
+mod admin;
+pub mod diagnostics;
+pub mod tls;
+
+/// How long a TLS handshake may take.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(15);
+
+/// Why the gateway could not start, or a configuration could not be taken over.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The access log cannot be opened.
+    #[error("access_log.path: cannot open {path}: {reason}")]
+    AccessLog {
+        /// The configured path, or `-`.
+        path: String,
+        /// What the system says.
+        reason: io::ErrorKind,
+    },
+    /// An address cannot be bound.
+    #[error("{option}: cannot listen on {address}: {reason}")]
+    Bind {
+        /// The configuration's name for it.
+        option: &'static str,
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system says.
+        reason: io::ErrorKind,
+    },
+    /// The metrics cannot be registered.
+    #[error("the metrics cannot be registered")]
+    Metrics,
+    /// A TLS file is missing, unreadable, or not what it should be.
+    #[error("{option}: {path}: {problem}")]
+    TlsFile {
+        /// The configuration's name for it.
+        option: &'static str,
+        /// The configured path.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The host of an `https` upstream is no name that a certificate could have.
+    #[error("upstream.url: the host is not a name or an address that a certificate can be verified for")]
+    UpstreamName,
+}
+
+/// A running gateway.
+pub struct Server {
+    gateway: Arc<Gateway>,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    phase: Arc<watch::Sender<Phase>>,
+    accepting: JoinHandle<JoinSet<()>>,
+    admin: JoinHandle<()>,
+}
+
+impl Server {
+    /// Binds, and serves in the background.
+    ///
+    /// # Errors
+    /// Whatever would keep it from serving, before anything is served.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // Another part of the process may have chosen a provider already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let acceptor = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
+        let snapshot = Snapshot::new(config)?;
+        let config = &snapshot.config;
+        let access_log = AccessLog::open(&config.access_log.sink).map_err(|error| StartError::AccessLog {
+            path: match &config.access_log.sink {
+                Sink::File(path) => path.display().to_string(),
+                Sink::Stdout => "-".to_owned(),
+            },
+            reason: error.kind(),
+        })?;
+        let metrics = Metrics::new().map_err(|_| StartError::Metrics)?;
+        let (listener, address) = bind("listen.address", config.listen.address).await?;
+        let (admin, admin_address) = bind("admin.address", config.admin.address).await?;
+        let places = config.limits.connections;
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let gateway = Arc::new(Gateway::new(snapshot, access_log, metrics, watched.clone()));
+        let admin = tokio::spawn(admin::serve(admin, Arc::clone(&gateway), watched.clone()));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&gateway), acceptor, places, watched));
+        Ok(Self { gateway, address, admin_address, phase: Arc::new(phase), accepting, admin })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where probes and metrics are answered.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Has the access log's file opened anew.
+    pub fn reopen_access_log(&self) {
+        self.gateway.access_log.reopen();
+    }
+
+    /// Takes a new configuration over, for every request that begins from now on. Open sockets are
+    /// not touched. Where clients connect, where lines go and how many places there are stay as
+    /// they were at the start.
+    ///
+    /// # Errors
+    /// The new configuration cannot be served; the old one stays.
+    pub fn reload(&self, config: Config) -> Result<(), StartError> {
+        let snapshot = Snapshot::new(config);
+        self.gateway.metrics.config_reloaded(snapshot.is_ok());
+        self.gateway.snapshot.store(Arc::new(snapshot?));
+        Ok(())
+    }
+
+    /// Counts a reload whose configuration was not valid.
+    pub fn reload_failed(&self) {
+        self.gateway.metrics.config_reloaded(false);
+    }
+
+    /// Stops accepting, lets requests finish and sockets close, and returns when the last is gone,
+    /// or when `drain.timeout` is over and what was left has been cut.
+    pub async fn drain(self) {
+        let drain = self.gateway.snapshot.load().config.drain;
+        self.phase.send_replace(Phase::Draining);
+        let mut connections = self.accepting.await.unwrap_or_default();
+        let all_gone = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain.timeout, all_gone).await.is_err() {
+            self.phase.send_replace(Phase::Cut);
+            let all_gone = async { while connections.join_next().await.is_some() {} };
+            // Writing the last lines takes no time; a stuck peer must not hold us up.
+            let _ = tokio::time::timeout(Duration::from_secs(1), all_gone).await;
+        }
+        self.admin.abort();
+        let gateway = Arc::clone(&self.gateway);
+        let _ = tokio::task::spawn_blocking(move || gateway.access_log.flush(Duration::from_secs(1))).await;
+    }
+}
+
+async fn bind(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error: io::Error| StartError::Bind { option, address, reason: error.kind() };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Accepts until draining begins, and hands the open connections over.
+async fn accept(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    acceptor: Option<TlsAcceptor>,
+    places: usize,
+    mut phase: watch::Receiver<Phase>,
+) -> JoinSet<()> {
+    let delay = {
+        let gateway = Arc::clone(&gateway);
+        async move {
+            let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+            tokio::time::sleep(gateway.snapshot.load().config.drain.delay).await;
+        }
+    };
+    let mut delay = std::pin::pin!(delay);
+    let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut delay => return connections,
+            _ = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip()),
+            Err(error) => {
+                // Out of descriptors, most likely: wait for one instead of asking in a loop.
+                tracing::warn!(reason = %error.kind(), "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            if acceptor.is_none() {
+                connection::turn_away(&gateway, stream, peer).await;
+            }
+            continue;
+        };
+        let (gateway, acceptor) = (Arc::clone(&gateway), acceptor.clone());
+        connections.spawn(async move {
+            if let Some(transport) = establish(stream, acceptor).await {
+                connection::serve(gateway, transport, Some(peer)).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Completes the TLS handshake, where there is one.
+async fn establish(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Transport> {
+    // Small frames must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    connection::watch_for_vanished_peer(&stream);
+    let Some(acceptor) = acceptor else { return Some(Transport::Tcp(stream)) };
+    let stream = tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await.ok()?.ok()?;
+    Some(Transport::Tls(Box::new(stream)))
+}
+
+/// Reads a configuration and everything that it names.
+///
+/// # Errors
+/// The message for the operator, one problem a line.
+pub fn load(path: &Path, overrides: Vec<(String, String)>) -> Result<Config, String> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("{name}: cannot read the configuration: {}; name another with --config FILE", error.kind())
+    })?;
+    let config = Config::parse(&name, &text, overrides).map_err(|problems| problems.to_string())?;
+    check_files(&config).map_err(|error| format!("{name}: {error}"))?;
+    Ok(config)
+}
+
+/// Reads every file that a configuration names, as a start would.
+fn check_files(config: &Config) -> Result<(), StartError> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(files) = &config.listen.tls {
+        tls::acceptor(files)?;
+    }
+    if config.upstream.ca_file.is_some() {
+        tls::roots(config.upstream.ca_file.as_deref())?;
+    }
+    Ok(())
+}
+

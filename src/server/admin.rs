@@ -1,0 +1,71 @@
+//! Probes and metrics, on a listener of their own that clients never reach.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+
+use crate::{
+    gateway::{Gateway, Phase},
+    handshake::head::Head,
+};
+
+/// The most probes at once.
+const PLACES: usize = 64;
+
+/// How long one probe may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers probes until the process ends.
+pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, phase: watch::Receiver<Phase>) {
+    let places = Arc::new(Semaphore::new(PLACES));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (gateway, is_ready) = (Arc::clone(&gateway), *phase.borrow() == Phase::Serving);
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(PATIENCE, answer(stream, &gateway, is_ready)).await;
+            drop(place);
+        });
+    }
+}
+
+async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std::io::Result<()> {
+    let mut bytes = Vec::with_capacity(1024);
+    while !bytes.windows(4).any(|window| window == b"\r\n\r\n") {
+        if bytes.len() > 8 * 1024 || stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(());
+        }
+    }
+    let (status, body) = match Head::parse(&bytes, 100) {
+        Ok(head) => page(&head, gateway, is_ready),
+        Err(_) => ("400 Bad Request", String::new()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Content-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn page(head: &Head<'_>, gateway: &Gateway, is_ready: bool) -> (&'static str, String) {
+    if head.method != "GET" {
+        return ("405 Method Not Allowed", String::new());
+    }
+    match (head.target, is_ready) {
+        (b"/livez", _) => ("200 OK", "ok\n".to_owned()),
+        (b"/readyz", true) => ("200 OK", "ready\n".to_owned()),
+        (b"/readyz", false) => ("503 Service Unavailable", "draining\n".to_owned()),
+        (b"/metrics", _) => ("200 OK", gateway.metrics.render(gateway.access_log.dropped())),
+        _ => ("404 Not Found", String::new()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Certificates, private keys and roots, read from the files that the configuration names.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::StartError;
+use crate::config::TlsFiles;
+
+/// What serves TLS from a certificate chain and its private key, with ALPN `http/1.1`.
+///
+/// # Errors
+/// Names the file that is missing, unreadable, or does not fit the other.
+pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
+    let chain = certificates("listen.tls.certificate", &files.certificate)?;
+    let file = &files.private_key_file;
+    let at_fault = |problem: &str| problem_with("listen.tls.private_key_file", file, problem);
+    let private_key = PrivateKeyDer::from_pem_file(file).map_err(|error| at_fault(&describe(&error, "private key")))?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private_key)
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                at_fault("it is not the private key of the first certificate in listen.tls.certificate")
+            }
+            _ => at_fault("the certificate or the private key is not of a kind that TLS can use"),
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// The roots to verify an `https` upstream against: those in the file, else the system's.
+///
+/// # Errors
+/// Names the file; or says that the system has no roots.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StartError> {
+    let mut roots = RootCertStore::empty();
+    let (option, path, found) = match ca_file {
+        Some(path) => ("upstream.ca_file", path, certificates("upstream.ca_file", path)?),
+        None => ("upstream.url", Path::new("the system's roots"), rustls_native_certs::load_native_certs().certs),
+    };
+    let (added, _) = roots.add_parsable_certificates(found);
+    if added == 0 {
+        return Err(problem_with(option, path, "no usable certificate authority; name a file with upstream.ca_file"));
+    }
+    Ok(roots)
+}
+
+fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let failed = |error: pem::Error| problem_with(option, path, &describe(&error, "certificate"));
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
+    if chain.is_empty() {
+        return Err(problem_with(option, path, "it holds no certificate in PEM form"));
+    }
+    Ok(chain)
+}
+
+fn problem_with(option: &'static str, path: &Path, problem: &str) -> StartError {
+    StartError::TlsFile { option, path: path.to_owned(), problem: problem.to_owned() }
+}
+
+/// Says what is wrong with a PEM file, without a byte of it.
+fn describe(error: &pem::Error, what: &str) -> String {
+    match error {
+        pem::Error::Io(error) => format!("cannot read it: {}", error.kind()),
+        _ => format!("it holds no {what} in PEM form"),
+    }
+}

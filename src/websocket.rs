@@ -1,0 +1,166 @@
+//! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone.
+
+/// Follows the frames of one direction of a relayed socket, whatever pieces they arrive in.
+///
+/// It never holds a payload, except for the two bytes of a close code.
+#[derive(Debug, Default)]
+pub struct Frames {
+    state: State,
+    header: [u8; 14],
+    filled: usize,
+    close_code: Option<u16>,
+    has_close: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Inside a frame header.
+    #[default]
+    Header,
+    /// Inside a payload with this many bytes to come.
+    Payload(u64),
+    /// Inside the code of a Close frame; the second value is what follows the code.
+    CloseCode(u64),
+    /// The stream is not valid framing, or has ended with a Close frame.
+    Lost,
+}
+
+impl Frames {
+    /// Whether a Close frame has passed.
+    pub fn has_close(&self) -> bool {
+        self.has_close
+    }
+
+    /// The code of the Close frame, if one passed and had one (RFC 6455 section 5.5.1).
+    pub fn close_code(&self) -> Option<u16> {
+        self.close_code
+    }
+
+    /// Follows the next bytes of the stream.
+    pub fn follow(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            match self.state {
+                State::Lost => return,
+                State::Payload(remaining) => {
+                    let here = usize::try_from(remaining).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = bytes.split_at_checked(here).map_or(&[], |(_, rest)| rest);
+                    let left = remaining.saturating_sub(u64::try_from(here).unwrap_or(remaining));
+                    self.state = if left == 0 { State::Header } else { State::Payload(left) };
+                }
+                State::CloseCode(_) | State::Header => {
+                    self.take(*first);
+                    bytes = rest;
+                }
+            }
+        }
+    }
+
+    /// Takes one byte of a header, or of a close code behind it.
+    fn take(&mut self, byte: u8) {
+        let Some(slot) = self.header.get_mut(self.filled) else {
+            self.state = State::Lost;
+            return;
+        };
+        *slot = byte;
+        self.filled += 1;
+        if let State::CloseCode(mask_at) = self.state {
+            self.take_close_code(usize::try_from(mask_at).unwrap_or(0));
+        } else if let Some(payload) = self.complete_header() {
+            self.enter(payload);
+        }
+    }
+
+    /// The payload's length, once the header is complete.
+    fn complete_header(&self) -> Option<u64> {
+        let [_, second, rest @ ..] = &self.header;
+        if self.filled < 2 {
+            return None;
+        }
+        let wide: usize = match second & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        if self.filled < 2 + wide + mask {
+            return None;
+        }
+        Some(match wide {
+            0 => u64::from(second & 0x7f),
+            _ => rest.iter().take(wide).fold(0, |length, byte| length << 8 | u64::from(*byte)),
+        })
+    }
+
+    fn enter(&mut self, payload: u64) {
+        let [first, second, ..] = self.header;
+        let (opcode, reserved) = (first & 0x0f, matches!(first & 0x0f, 3..=7 | 11..=15));
+        let is_control = opcode >= 8;
+        let is_fragment = first & 0x80 == 0;
+        if reserved || (is_control && (payload > 125 || is_fragment)) || payload >> 63 == 1 {
+            self.state = State::Lost;
+            return;
+        }
+        if opcode == 8 {
+            self.has_close = true;
+            // Nothing follows a Close frame, so its code may use up the header's buffer.
+            let mask_at = if second & 0x80 == 0 { 0 } else { 2 };
+            self.state = if payload >= 2 { State::CloseCode(mask_at) } else { State::Lost };
+            return;
+        }
+        self.filled = 0;
+        self.state = if payload == 0 { State::Header } else { State::Payload(payload) };
+    }
+
+    fn take_close_code(&mut self, mask_at: usize) {
+        let start = if mask_at == 0 { 2 } else { 6 };
+        let (Some([high, low]), true) = (self.header.get(start..start + 2), self.filled == start + 2) else {
+            return;
+        };
+        let (mut high, mut low) = (*high, *low);
+        if let (true, Some([first, second])) = (mask_at != 0, self.header.get(mask_at..mask_at + 2)) {
+            high ^= first;
+            low ^= second;
+        }
+        self.close_code = Some(u16::from_be_bytes([high, low]));
+        self.state = State::Lost;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frames;
+
+    #[track_caller]
+    fn check(stream: &[u8], has_close: bool, code: Option<u16>) {
+        for piece in 1..=stream.len() {
+            let mut frames = Frames::default();
+            stream.chunks(piece).for_each(|bytes| frames.follow(bytes));
+            assert_eq!((frames.has_close(), frames.close_code()), (has_close, code), "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn finds_the_close_code_behind_other_frames() {
+        let mut stream = vec![0x81, 3, b'a', b'b', b'c', 0x89, 0];
+        stream.extend([0x82, 126, 0, 200]);
+        stream.extend([0x88; 200]);
+        stream.extend([0x88, 2, 0x03, 0xe8]);
+        check(&stream, true, Some(1000));
+    }
+
+    #[test]
+    fn unmasks_a_clients_close_code() {
+        check(&[0x81, 0x81, 1, 2, 3, 4, 9, 0x88, 0x84, 9, 8, 7, 6, 0x0f ^ 9, 0xa1 ^ 8, 7, 6], true, Some(4001));
+    }
+
+    #[test]
+    fn a_close_frame_may_have_no_code() {
+        check(&[0x88, 0x00], true, None);
+    }
+
+    #[test]
+    fn what_is_not_framing_is_given_up() {
+        check(b"GET / HTTP/1.1\r\n", false, None);
+        check(&[0x83, 0, 0x88, 2, 3, 0xe8], false, None);
+    }
+}
