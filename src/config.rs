@@ -1,9 +1,7 @@
 //! The configuration: only valid values exist.
 //!
-//! [`Config::parse`] turns the text of `gateway.toml` and the overriding variables into a
-//! [`Config`], or into every [`Problem`] that it found. It reads no file, no clock and no
-//! environment: the caller hands it all three. Nothing in here is a secret; secrets stand in files
-//! of their own that the configuration only names.
+//! Nothing in here is a secret; secrets stand in files of their own that the configuration only
+//! names.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -183,10 +181,3 @@ pub struct Drain {
     /// The code of the Close frame that open sockets get: 1001 or 1012.
     pub close_code: u16,
 }
-
-mod document;
-mod problem;
-#[cfg(test)]
-mod tests;
-
-pub use self::problem::{Problem, Problems};

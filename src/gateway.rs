@@ -79,14 +79,24 @@ impl Gateway {
         metrics: Metrics,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let mut conf = ServerConf::default();
-        // The first try, and one more where a pooled connection had just been closed and the
-        // request may be repeated safely.
-        conf.max_retries = 2;
-        conf.ca_file = snapshot.config.upstream.ca_file.as_ref().map(|path| path.display().to_string());
+        let conf = ServerConf {
+            // The first try, and one more where a pooled connection had just been closed and the
+            // request may be repeated safely.
+            max_retries: 2,
+            ca_file: snapshot.config.upstream.ca_file.as_ref().map(|path| path.display().to_string()),
+            ..ServerConf::default()
+        };
         let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(conf), Adapter));
         let (sender, never) = watch::channel(false);
-        Self { snapshot: ArcSwap::from_pointee(snapshot), access_log, metrics, phase, proxy, never, _never: sender }
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            access_log,
+            metrics,
+            phase,
+            proxy,
+            never,
+            _never: sender,
+        }
     }
 
     /// Writes and counts one record: every exit ends here.

@@ -15,11 +15,7 @@ use crate::config;
 mod forward;
 pub mod head;
 mod opening;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 pub mod query;
-#[cfg(test)]
-mod tests;
 
 /// Why a request was refused, as a closed word. A client is never told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! hushgate.
+//! hushgate: an authentication gateway in front of an agent server.
 pub mod access_log;
 pub mod config;
 pub mod gateway;

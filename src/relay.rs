@@ -4,7 +4,7 @@
 //! written. The end of one direction is passed on and the other goes on: half-close.
 
 use std::{
-    cell::Cell,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -33,11 +33,15 @@ pub struct Summary {
     pub was_cut: bool,
 }
 
-struct Progress {
-    moved: Cell<u64>,
-    last: Cell<Instant>,
-    first_end: Cell<Option<Side>>,
-    first_close: Cell<Option<(Side, Option<u16>)>>,
+/// What both directions know of each other. Never locked across a wait.
+struct Progress(Mutex<State>);
+
+struct State {
+    received: u64,
+    sent: u64,
+    last: Instant,
+    first_end: Option<Side>,
+    first_close: Option<(Side, Option<u16>)>,
 }
 
 /// Relays until both directions have ended, one of them failed, nothing moved for `idle`, or `cut`
@@ -55,27 +59,27 @@ where
 {
     let (mut from_client, mut to_client) = tokio::io::split(downstream);
     let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
-    let progress = Progress {
-        moved: Cell::new(0),
-        last: Cell::new(Instant::now()),
-        first_end: Cell::new(None),
-        first_close: Cell::new(None),
-    };
-    let (received, sent) = (Cell::new(0), Cell::new(0));
-    let up = pump(Vec::new(), &mut from_client, &mut to_upstream, Side::Client, &received, &progress);
-    let down = pump(lead, &mut from_upstream, &mut to_client, Side::Upstream, &sent, &progress);
+    let progress = Progress(Mutex::new(State {
+        received: 0,
+        sent: 0,
+        last: Instant::now(),
+        first_end: None,
+        first_close: None,
+    }));
+    let up = pump(Vec::new(), &mut from_client, &mut to_upstream, Side::Client, &progress);
+    let down = pump(lead, &mut from_upstream, &mut to_client, Side::Upstream, &progress);
     let was_cut = tokio::select! {
         _ = async { tokio::try_join!(up, down) } => false,
         () = stays_idle(idle, &progress) => true,
         () = cut => true,
     };
-    let close = progress.first_close.get();
-    let ended_by = if was_cut { Some(Side::Gateway) } else { progress.first_end.get() };
+    let state = progress.state();
+    let ended_by = if was_cut { Some(Side::Gateway) } else { state.first_end };
     Summary {
-        received: received.get(),
-        sent: sent.get(),
-        close_code: close.and_then(|(_, code)| code),
-        closed_by: close.map(|(side, _)| side).or(ended_by),
+        received: state.received,
+        sent: state.sent,
+        close_code: state.first_close.and_then(|(_, code)| code),
+        closed_by: state.first_close.map(|(side, _)| side).or(ended_by),
         was_cut,
     }
 }
@@ -86,7 +90,6 @@ async fn pump<R, W>(
     from: &mut R,
     to: &mut W,
     side: Side,
-    count: &Cell<u64>,
     progress: &Progress,
 ) -> Result<(), Ended>
 where
@@ -111,15 +114,10 @@ where
             return Ok(());
         }
         frames.follow(&chunk);
-        if frames.has_close() && progress.first_close.get().is_none() {
-            progress.first_close.set(Some((side, frames.close_code())));
-        }
-        count.set(count.get() + u64::try_from(chunk.len()).unwrap_or(0));
+        progress.moved(side, chunk.len(), &frames);
         let other = if side == Side::Client { Side::Upstream } else { Side::Client };
         to.write_all(&chunk).await.map_err(|_| progress.end(other))?;
         to.flush().await.map_err(|_| progress.end(other))?;
-        progress.moved.set(progress.moved.get() + 1);
-        progress.last.set(Instant::now());
         chunk.clear();
     }
 }
@@ -128,11 +126,26 @@ where
 struct Ended;
 
 impl Progress {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn end(&self, side: Side) -> Ended {
-        if self.first_end.get().is_none() {
-            self.first_end.set(Some(side));
-        }
+        self.state().first_end.get_or_insert(side);
         Ended
+    }
+
+    fn moved(&self, side: Side, bytes: usize, frames: &Frames) {
+        let bytes = u64::try_from(bytes).unwrap_or(0);
+        let mut state = self.state();
+        state.last = Instant::now();
+        match side {
+            Side::Client => state.received += bytes,
+            Side::Gateway | Side::Upstream => state.sent += bytes,
+        }
+        if frames.has_close() {
+            state.first_close.get_or_insert_with(|| (side, frames.close_code()));
+        }
     }
 }
 
@@ -140,9 +153,9 @@ impl Progress {
 async fn stays_idle(idle: Option<Duration>, progress: &Progress) {
     let Some(idle) = idle else { return std::future::pending().await };
     loop {
-        let before = progress.moved.get();
-        sleep_until(progress.last.get() + idle).await;
-        if progress.moved.get() == before {
+        let before = progress.state().last;
+        sleep_until(before + idle).await;
+        if progress.state().last == before {
             return;
         }
     }

@@ -1,12 +1,6 @@
 //! Listeners, and the life of the process: start, reload, drain.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
@@ -227,22 +221,11 @@ async fn establish(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<T
     Some(Transport::Tls(Box::new(stream)))
 }
 
-/// Reads a configuration and everything that it names.
+/// Reads every file that a configuration names, as a start would.
 ///
 /// # Errors
-/// The message for the operator, one problem a line.
-pub fn load(path: &Path, overrides: Vec<(String, String)>) -> Result<Config, String> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("{name}: cannot read the configuration: {}; name another with --config FILE", error.kind())
-    })?;
-    let config = Config::parse(&name, &text, overrides).map_err(|problems| problems.to_string())?;
-    check_files(&config).map_err(|error| format!("{name}: {error}"))?;
-    Ok(config)
-}
-
-/// Reads every file that a configuration names, as a start would.
-fn check_files(config: &Config) -> Result<(), StartError> {
+/// Names the first file that is missing, unreadable, or not what it should be.
+pub fn check_files(config: &Config) -> Result<(), StartError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     if let Some(files) = &config.listen.tls {
         tls::acceptor(files)?;
@@ -252,4 +235,3 @@ fn check_files(config: &Config) -> Result<(), StartError> {
     }
     Ok(())
 }
-

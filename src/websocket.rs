@@ -150,7 +150,11 @@ mod tests {
 
     #[test]
     fn unmasks_a_clients_close_code() {
-        check(&[0x81, 0x81, 1, 2, 3, 4, 9, 0x88, 0x84, 9, 8, 7, 6, 0x0f ^ 9, 0xa1 ^ 8, 7, 6], true, Some(4001));
+        check(
+            &[0x81, 0x81, 1, 2, 3, 4, 9, 0x88, 0x84, 9, 8, 7, 6, 0x0f ^ 9, 0xa1 ^ 8, 7, 6],
+            true,
+            Some(4001),
+        );
     }
 
     #[test]

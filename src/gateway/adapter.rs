@@ -96,12 +96,16 @@ fn outcome_of(error: &Error) -> Outcome {
         (ErrorSource::Downstream, _) => Outcome::ClientClosed,
         (
             ErrorSource::Upstream,
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::TLSHandshakeTimedout,
+            ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout,
         ) => Outcome::UpstreamTimeout,
         (ErrorSource::Upstream, ErrorType::InvalidHTTPHeader) => Outcome::UpstreamMalformed,
-        (ErrorSource::Upstream, ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed) => {
-            Outcome::UpstreamReset
-        }
+        (
+            ErrorSource::Upstream,
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed,
+        ) => Outcome::UpstreamReset,
         (ErrorSource::Upstream, _) => Outcome::UpstreamUnreachable,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Outcome::InternalError,
     }

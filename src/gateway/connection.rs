@@ -1,11 +1,6 @@
 //! One downstream connection, request after request.
 
-use std::{
-    io,
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use pingora::{
@@ -23,7 +18,10 @@ use super::{Downstream, Entry, Gateway, Phase, Snapshot, Transport, adapter::Exc
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
     config::Limits,
-    handshake::{self, Admitted, CredentialSource, Hop, Kind, Refusal, head::{Body, Head}},
+    handshake::{
+        self, Admitted, CredentialSource, Hop, Kind, Refusal,
+        head::{Body, Head},
+    },
 };
 
 /// How long a connection may wait for its next request.
@@ -31,8 +29,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Frees both sides within about a minute and a half when a peer vanishes without a word.
 pub fn watch_for_vanished_peer(stream: &TcpStream) {
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(15)).with_retries(4);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
     let socket = SockRef::from(stream);
     // Where the system has no such option, the connection is served without it.
     let _ = socket.set_tcp_keepalive(&keepalive);
@@ -55,7 +55,8 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
                 let snapshot = gateway.snapshot.load_full();
                 return match reason {
                     Unread::Refused(refusal) => {
-                        refused(&gateway, &snapshot, downstream, entry, Event::Request, refusal, counted).await;
+                        refused(&gateway, &snapshot, downstream, entry, Event::Request, refusal, counted)
+                            .await;
                     }
                     Unread::Gone => {
                         gateway.record(&snapshot, &entry.record(Event::Request, None, Outcome::ClientClosed));
@@ -70,7 +71,9 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         let (admitted, event) = judge(&head, &snapshot, &hop, &mut entry);
         drop(head);
         downstream = match admitted {
-            Err(refusal) => return refused(&gateway, &snapshot, downstream, entry, event, refusal, counted).await,
+            Err(refusal) => {
+                return refused(&gateway, &snapshot, downstream, entry, event, refusal, counted).await;
+            }
             Ok(Admitted { kind: Kind::OpeningHandshake, head, .. }) => {
                 return takeover::run(&gateway, &snapshot, downstream, head, entry, counted).await;
             }
@@ -146,7 +149,13 @@ fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
     rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
         let behind = rest.get(at + 1..)?;
-        let line_end = if behind.starts_with(b"\n") { 1 } else if behind.starts_with(b"\r\n") { 2 } else { return None };
+        let line_end = if behind.starts_with(b"\n") {
+            1
+        } else if behind.starts_with(b"\r\n") {
+            2
+        } else {
+            return None;
+        };
         Some(from + at + 1 + line_end)
     })
 }
@@ -238,7 +247,11 @@ async fn plain(
     };
     // Pingora refused a head that we had let pass, or was cut off.
     let (status, outcome) = exchange.result().unwrap_or_else(|| {
-        if *gateway.phase.borrow() == Phase::Cut { (None, Outcome::Cut) } else { (Some(400), Outcome::Refused(Refusal::MalformedHead)) }
+        if *gateway.phase.borrow() == Phase::Cut {
+            (None, Outcome::Cut)
+        } else {
+            (Some(400), Outcome::Refused(Refusal::MalformedHead))
+        }
     });
     let mut record = entry.record(Event::Request, status, outcome);
     let (received, sent) = counters.get();

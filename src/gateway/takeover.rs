@@ -129,7 +129,11 @@ async fn watched<T>(downstream: &mut Downstream, upstream: impl Future<Output = 
 /// Sends the handshake and reads the answer's head.
 async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Connection>), Outcome> {
     let mut upstream = snapshot.upstream.connect().await.map_err(|error| {
-        if error.kind() == io::ErrorKind::TimedOut { Outcome::UpstreamTimeout } else { Outcome::UpstreamUnreachable }
+        if error.kind() == io::ErrorKind::TimedOut {
+            Outcome::UpstreamTimeout
+        } else {
+            Outcome::UpstreamUnreachable
+        }
     })?;
     let answered = async {
         let sent = async {
@@ -155,7 +159,11 @@ async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Con
 }
 
 /// Passes on an answer that is not a 101, body and all.
-async fn pass_on(downstream: &mut Downstream, mut answer: Answer, mut upstream: Box<dyn Connection>) -> Outcome {
+async fn pass_on(
+    downstream: &mut Downstream,
+    mut answer: Answer,
+    mut upstream: Box<dyn Connection>,
+) -> Outcome {
     if downstream.write_all(&answer.head).await.is_err() {
         return Outcome::ClientClosed;
     }

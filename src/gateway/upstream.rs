@@ -1,12 +1,6 @@
 //! The agent server: where it is, and how to connect to it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use pingora::upstreams::peer::HttpPeer;
@@ -48,7 +42,8 @@ impl Upstream {
             Endpoint::Tls(authority) => {
                 let roots = tls::roots(config.upstream.ca_file.as_deref())?;
                 let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-                let name = ServerName::try_from(authority.host.clone()).map_err(|_| StartError::UpstreamName)?;
+                let name =
+                    ServerName::try_from(authority.host.clone()).map_err(|_| StartError::UpstreamName)?;
                 Some((TlsConnector::from(Arc::new(client)), name))
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => None,
@@ -66,7 +61,9 @@ impl Upstream {
     pub(super) async fn peer(&self) -> io::Result<HttpPeer> {
         let mut peer = match &self.endpoint {
             Endpoint::Tcp(authority) => HttpPeer::new(self.resolve(authority).await?, false, String::new()),
-            Endpoint::Tls(authority) => HttpPeer::new(self.resolve(authority).await?, true, authority.host.clone()),
+            Endpoint::Tls(authority) => {
+                HttpPeer::new(self.resolve(authority).await?, true, authority.host.clone())
+            }
             Endpoint::Unix(path) => HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())
                 .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         };
@@ -81,7 +78,7 @@ impl Upstream {
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Connection>> {
         let connecting = async {
             let authority = match &self.endpoint {
-                Endpoint::Unix(path) => return Ok(unix(path.clone()).await?),
+                Endpoint::Unix(path) => return unix(path.clone()).await,
                 Endpoint::Tcp(authority) | Endpoint::Tls(authority) => authority,
             };
             let stream = TcpStream::connect(self.resolve(authority).await?).await?;
@@ -103,10 +100,14 @@ impl Upstream {
             return Ok(SocketAddr::new(address, authority.port));
         }
         let known = self.resolved.load_full();
-        if let Some((address, at)) = known.as_deref() && at.elapsed() < RESOLVED_FOR {
+        if let Some((address, at)) = known.as_deref()
+            && at.elapsed() < RESOLVED_FOR
+        {
             return Ok(*address);
         }
-        let found = tokio::net::lookup_host((authority.host.as_str(), authority.port)).await.map(|mut all| all.next());
+        let found = tokio::net::lookup_host((authority.host.as_str(), authority.port))
+            .await
+            .map(|mut all| all.next());
         match (found, known) {
             (Ok(Some(address)), _) => {
                 self.resolved.store(Some(Arc::new((address, Instant::now()))));

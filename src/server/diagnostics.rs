@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 /// Whatever `filter` asks for, a line of a library never shows its text: it may hold a request
 /// head. Its level and place are shown, which tell a maintainer what it was.
 pub fn install(filter: Option<&str>) {
-    let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("info"));
+    let filter =
+        filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("info"));
     // A second call, in tests, changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

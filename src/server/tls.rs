@@ -19,15 +19,17 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     let chain = certificates("listen.tls.certificate", &files.certificate)?;
     let file = &files.private_key_file;
     let at_fault = |problem: &str| problem_with("listen.tls.private_key_file", file, problem);
-    let private_key = PrivateKeyDer::from_pem_file(file).map_err(|error| at_fault(&describe(&error, "private key")))?;
+    let private_key =
+        PrivateKeyDer::from_pem_file(file).map_err(|error| at_fault(&describe(&error, "private key")))?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, private_key)
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
+        .map_err(|error| {
+            if matches!(error, rustls::Error::InconsistentKeys(_)) {
                 at_fault("it is not the private key of the first certificate in listen.tls.certificate")
+            } else {
+                at_fault("the certificate or the private key is not of a kind that TLS can use")
             }
-            _ => at_fault("the certificate or the private key is not of a kind that TLS can use"),
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
@@ -41,11 +43,17 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StartError> {
     let mut roots = RootCertStore::empty();
     let (option, path, found) = match ca_file {
         Some(path) => ("upstream.ca_file", path, certificates("upstream.ca_file", path)?),
-        None => ("upstream.url", Path::new("the system's roots"), rustls_native_certs::load_native_certs().certs),
+        None => {
+            ("upstream.url", Path::new("the system's roots"), rustls_native_certs::load_native_certs().certs)
+        }
     };
     let (added, _) = roots.add_parsable_certificates(found);
     if added == 0 {
-        return Err(problem_with(option, path, "no usable certificate authority; name a file with upstream.ca_file"));
+        return Err(problem_with(
+            option,
+            path,
+            "no usable certificate authority; name a file with upstream.ca_file",
+        ));
     }
     Ok(roots)
 }
@@ -66,8 +74,9 @@ fn problem_with(option: &'static str, path: &Path, problem: &str) -> StartError 
 
 /// Says what is wrong with a PEM file, without a byte of it.
 fn describe(error: &pem::Error, what: &str) -> String {
-    match error {
-        pem::Error::Io(error) => format!("cannot read it: {}", error.kind()),
-        _ => format!("it holds no {what} in PEM form"),
+    if let pem::Error::Io(error) = error {
+        format!("cannot read it: {}", error.kind())
+    } else {
+        format!("it holds no {what} in PEM form")
     }
 }

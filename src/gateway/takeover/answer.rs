@@ -93,7 +93,11 @@ fn switching(reason: &str, fields: &[Field<'_>]) -> Result<Vec<u8>, Outcome> {
 fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<u8>, Body), Outcome> {
     let codings: Vec<_> = elements(values(fields, "transfer-encoding")).collect();
     let mut lengths = values(fields, "content-length").map(|value| {
-        std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+        std::str::from_utf8(value)
+            .ok()
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?
+            .parse()
+            .ok()
     });
     let length: Option<u64> = match lengths.next() {
         Some(length) => Some(length.ok_or(Outcome::UpstreamMalformed)?),
@@ -159,7 +163,8 @@ impl Body {
     pub(super) fn take(&mut self, bytes: &mut BytesMut) -> Result<Bytes, Malformed> {
         let mut out = BytesMut::new();
         loop {
-            let here = |left: u64, bytes: &BytesMut| usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            let here =
+                |left: u64, bytes: &BytesMut| usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             match *self {
                 Self::Complete => return Ok(out.freeze()),
                 Self::Connection => {
