@@ -16,6 +16,8 @@ mod forward;
 pub mod head;
 mod opening;
 pub mod query;
+#[cfg(test)]
+mod tests;
 
 /// Why a request was refused, as a closed word. A client is never told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
