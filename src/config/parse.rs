@@ -1,6 +1,6 @@
 //! From the document to a [`Config`]: every key, its default, and what keys demand of each other.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use http::HeaderName;
 
@@ -55,9 +55,7 @@ fn whole(mut root: Section<'_>) -> Config {
         upstream: upstream(root.section("upstream")),
         authentication: authentication(root.section("authentication")),
         access_log: access_log(root.section("access_log"), &handshake.parameters),
-        admin: Admin {
-            address: admin(root.section("admin")),
-        },
+        admin: Admin { address: admin(root.section("admin")) },
         limits: limits(root.section("limits")),
         drain: drain(root.section("drain")),
         handshake,
@@ -99,11 +97,13 @@ fn tls(mut table: Section<'_>) -> Option<TlsFiles> {
 
 fn upstream(mut table: Section<'_>) -> Upstream {
     let default = || Endpoint::Tcp(super::Authority { host: "127.0.0.1".to_owned(), port: 8000 });
-    let endpoint =
-        table.text("url", "\"http://127.0.0.1:8000\"", value::endpoint).unwrap_or_else(default);
+    let endpoint = table.text("url", "\"http://127.0.0.1:8000\"", value::endpoint).unwrap_or_else(default);
     let ca_file = table.text("ca_file", "\"roots.pem\"", value::path);
     if ca_file.is_some() && !matches!(endpoint, Endpoint::Tls(_)) {
-        table.unfit("ca_file", "is used only for an https upstream; remove it, or write https in upstream.url");
+        table.unfit(
+            "ca_file",
+            "is used only for an https upstream; remove it, or write https in upstream.url",
+        );
     }
     table.not_yet("credential_file");
     table.finish();
@@ -111,10 +111,9 @@ fn upstream(mut table: Section<'_>) -> Upstream {
 }
 
 fn handshake(mut table: Section<'_>) -> Handshake {
-    let (field, field_spelling) =
-        table.text("field", "\"X-Session-API-Key\"", value::field).unwrap_or_else(|| {
-            (HeaderName::from_static("x-session-api-key"), "X-Session-API-Key".to_owned())
-        });
+    let (field, field_spelling) = table
+        .text("field", "\"X-Session-API-Key\"", value::field)
+        .unwrap_or_else(|| (HeaderName::from_static("x-session-api-key"), "X-Session-API-Key".to_owned()));
     let example = "[\"session_api_key\"]";
     let mut parameters = table
         .list("parameters", example, value::parameter)
@@ -172,21 +171,19 @@ fn access_log(mut table: Section<'_>, credential_parameters: &[String]) -> Acces
     let shown = |text: &str| {
         let name = value::parameter(text)?;
         if credential_parameters.contains(&name) {
-            return Err("names a parameter that carries the credential, which is never logged; remove it".to_owned());
+            return Err(
+                "names a parameter that carries the credential, which is never logged; remove it".to_owned()
+            );
         }
         Ok(name)
     };
     let log = AccessLog {
         sink: match table.text("path", "\"-\"", value::path) {
-            Some(path) if path != PathBuf::from("-") => Sink::File(path),
+            Some(path) if *path != *"-" => Sink::File(path),
             Some(_) | None => Sink::Stdout,
         },
         format: table
-            .text(
-                "format",
-                "\"json\"",
-                value::word(&[("json", LogFormat::Json), ("text", LogFormat::Text)]),
-            )
+            .text("format", "\"json\"", value::word(&[("json", LogFormat::Json), ("text", LogFormat::Text)]))
             .unwrap_or(LogFormat::Json),
         show: table.list("show", "[\"resend_mode\"]", shown).unwrap_or_default(),
     };
@@ -204,18 +201,15 @@ fn admin(mut table: Section<'_>) -> SocketAddr {
 
 fn limits(mut table: Section<'_>) -> Limits {
     let seconds = Duration::from_secs;
-    let mut some_time = |name, example: &str, default| {
-        table.text(name, example, value::some_time).unwrap_or(default)
-    };
+    let mut some_time =
+        |name, example: &str, default| table.text(name, example, value::some_time).unwrap_or(default);
     let head_timeout = some_time("head_timeout", "\"15s\"", seconds(15));
     let connect_timeout = some_time("connect_timeout", "\"5s\"", seconds(5));
     let handshake_timeout = some_time("handshake_timeout", "\"15s\"", seconds(15));
     let response_timeout = some_time("response_timeout", "\"15m\"", seconds(15 * 60));
     let limits = Limits {
         head_timeout,
-        head_size: table
-            .text("head_size", "\"64KiB\"", value::size(1024..=512 * 1024))
-            .unwrap_or(64 * 1024),
+        head_size: table.text("head_size", "\"64KiB\"", value::size(1024..=512 * 1024)).unwrap_or(64 * 1024),
         head_fields: table.amount("head_fields", 100, 1..=256),
         connections: table.amount("connections", 10_000, 1..=1_000_000),
         connect_timeout,
@@ -241,7 +235,10 @@ fn drain(mut table: Section<'_>) -> Drain {
             Some(1001) => 1001,
             Some(1012) | None => 1012,
             Some(_) => {
-                table.unfit("close_code", "is neither 1001 (going away) nor 1012 (service restart); write 1012");
+                table.unfit(
+                    "close_code",
+                    "is neither 1001 (going away) nor 1012 (service restart); write 1012",
+                );
                 1012
             }
         },

@@ -145,7 +145,11 @@ fn values_that_cannot_be_served_are_named() {
         ("listen", "address = \":8080\"", "has no address"),
         ("listen", "address = \"localhost:8080\"", "is not an IP address with a port"),
         ("listen", "tls = { certificate = \"c\" }", "listen.tls.private_key_file: is missing"),
-        ("listen", "tls = { certificate = \"c\", private_key_fil = \"k\" }", "did you mean `private_key_file`?"),
+        (
+            "listen",
+            "tls = { certificate = \"c\", private_key_fil = \"k\" }",
+            "did you mean `private_key_file`?",
+        ),
         ("upstream", "url = \"ftp://h\"", "a scheme that is not served"),
         ("upstream", "url = \"http://h/base\"", "has more than a scheme"),
         ("upstream", "url = \"unix:socket\"", "names no absolute path"),

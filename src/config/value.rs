@@ -58,7 +58,11 @@ impl Section<'_> {
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let (least, most) = range.into_inner();
-            self.note(&item.place, name, format!("is not an integer from {least} to {most}; write {example}"));
+            self.note(
+                &item.place,
+                name,
+                format!("is not an integer from {least} to {most}; write {example}"),
+            );
         }
         number
     }
@@ -136,7 +140,9 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map(|net| net.trunc())
-        .map_err(|_| "is not a block of addresses; write for example \"10.0.0.0/8\" or \"192.0.2.7\"".to_owned())
+        .map_err(|_| {
+            "is not a block of addresses; write for example \"10.0.0.0/8\" or \"192.0.2.7\"".to_owned()
+        })
 }
 
 /// A path that is not empty.
@@ -149,7 +155,8 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
 
 /// Where the agent server listens.
 pub(super) fn endpoint(text: &str) -> Parsed<Endpoint> {
-    const WRITE: &str = "write for example \"http://127.0.0.1:8000\", \"https://agent.example\" or \"unix:/run/agent.sock\"";
+    const WRITE: &str =
+        "write for example \"http://127.0.0.1:8000\", \"https://agent.example\" or \"unix:/run/agent.sock\"";
     if let Some(socket) = text.strip_prefix("unix:") {
         let socket = socket.strip_prefix("//").unwrap_or(socket);
         return if socket.starts_with('/') && !socket.contains('\0') {
@@ -164,7 +171,9 @@ pub(super) fn endpoint(text: &str) -> Parsed<Endpoint> {
         return wrong("holds a user name or a password, and nothing secret may stand here");
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return wrong("has more than a scheme, a host and a port, and a request's target is forwarded as it came");
+        return wrong(
+            "has more than a scheme, a host and a port, and a request's target is forwarded as it came",
+        );
     }
     let (is_tls, default_port) = match url.scheme() {
         "http" => (false, 80),
@@ -202,14 +211,20 @@ pub(super) fn field(text: &str) -> Parsed<(HeaderName, String)> {
         "upgrade",
     ];
     let Ok(name) = HeaderName::try_from(text) else {
-        return Err("is not a field name (RFC 9110 section 5.1); write for example \"X-Session-API-Key\"".to_owned());
+        return Err(
+            "is not a field name (RFC 9110 section 5.1); write for example \"X-Session-API-Key\"".to_owned()
+        );
     };
     if name.as_str().contains('_') {
         return Err("contains `_`, which servers fold into `-`; write it with `-`".to_owned());
     }
-    let is_ours = ["sec-websocket-", "x-forwarded-", "x-hushgate-"].iter().any(|start| name.as_str().starts_with(start));
+    let is_ours = ["sec-websocket-", "x-forwarded-", "x-hushgate-"]
+        .iter()
+        .any(|start| name.as_str().starts_with(start));
     if is_ours || RESERVED.contains(&name.as_str()) {
-        return Err("is a field with a meaning of its own; write one that carries only the credential".to_owned());
+        return Err(
+            "is a field with a meaning of its own; write one that carries only the credential".to_owned()
+        );
     }
     Ok((name, text.to_owned()))
 }
@@ -217,7 +232,9 @@ pub(super) fn field(text: &str) -> Parsed<(HeaderName, String)> {
 /// What stands before the credential in the field.
 pub(super) fn prefix(text: &str) -> Parsed<String> {
     if text.starts_with(' ') || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err("is not visible ASCII that a field can begin with; write for example \"Bearer \"".to_owned());
+        return Err(
+            "is not visible ASCII that a field can begin with; write for example \"Bearer \"".to_owned()
+        );
     }
     Ok(text.to_owned())
 }
@@ -225,7 +242,9 @@ pub(super) fn prefix(text: &str) -> Parsed<String> {
 /// The decoded name of a query parameter.
 pub(super) fn parameter(text: &str) -> Parsed<String> {
     if text.is_empty() {
-        return Err("is empty; write the name of a query parameter, for example \"session_api_key\"".to_owned());
+        return Err(
+            "is empty; write the name of a query parameter, for example \"session_api_key\"".to_owned()
+        );
     }
     Ok(text.to_owned())
 }
@@ -258,10 +277,14 @@ pub(super) fn size(range: RangeInclusive<usize>) -> impl Fn(&str) -> Parsed<usiz
         });
         match parsed {
             Some(size) if range.contains(&size) => Ok(size),
-            Some(_) => {
-                Err(format!("is out of range; write a size from \"{}B\" to \"{}B\"", range.start(), range.end()))
+            Some(_) => Err(format!(
+                "is out of range; write a size from \"{}B\" to \"{}B\"",
+                range.start(),
+                range.end()
+            )),
+            None => {
+                Err("is not a size; write a number and B, KiB, MiB or GiB, for example \"64KiB\"".to_owned())
             }
-            None => Err("is not a size; write a number and B, KiB, MiB or GiB, for example \"64KiB\"".to_owned()),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use http::{Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
+    http::ResponseHeader,
     modules::http::HttpModules,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
@@ -60,11 +62,28 @@ impl ProxyHttp for Adapter {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Self::CTX) -> FailToProxy {
         let outcome = outcome_of(error);
-        if outcome != Outcome::ClientClosed {
+        let status = refuse::status(outcome);
+        session.set_keepalive(None);
+        if outcome != Outcome::ClientClosed
+            && session.response_written().is_none_or(|answer| answer.status.is_informational())
+            && let Ok(mut answer) = ResponseHeader::build(status, Some(1))
+            && answer.insert_header(header::CONTENT_LENGTH, 0).is_ok()
+        {
             // It fails only when the client is gone.
-            let _ = session.respond_error(refuse::status(outcome)).await;
+            let _ = session.write_response_header(Box::new(answer), true).await;
         }
-        FailToProxy { error_code: refuse::status(outcome), can_reuse_downstream: false }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Self::CTX,
+    ) -> Result<()> {
+        // The version is that of the hop (RFC 9110 section 2.5), and the client's hop is ours.
+        response.set_version(Version::HTTP_11);
+        Ok(())
     }
 
     // Pingora's own lines hold heads and error texts; ours is the access record.

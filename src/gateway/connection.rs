@@ -132,7 +132,7 @@ async fn read_head(
         let read = tokio::select! {
             biased;
             read = timeout_at(deadline, downstream.read_ahead()) => read,
-            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !has_begun => return Ok(None),
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining), if !has_begun => return Ok(None),
         };
         match (read, has_begun) {
             (Ok(Ok(1..)), _) => {}
@@ -236,13 +236,13 @@ async fn plain(
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
     let mut session = ServerSession::H1(session);
-    let is_serving = *gateway.phase.borrow() == Phase::Serving;
+    let is_serving = *gateway.phase.borrow() < Phase::Draining;
     session.set_keepalive(is_serving.then_some(KEEP_ALIVE.as_secs()));
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
     let mut phase = gateway.phase.clone();
     let reused = tokio::select! {
         biased;
-        reused = gateway.proxy.process_new_http(session, &gateway.never) => reused,
+        reused = snapshot.proxy.process_new_http(session, &gateway.never) => reused,
         _ = phase.wait_for(|phase| *phase == Phase::Cut) => None,
     };
     // Pingora refused a head that we had let pass, or was cut off.
