@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     handshake::CredentialSource,
     metrics::Metrics,
+    phase::Phase,
     server::{StartError, tls},
 };
 
@@ -51,19 +52,6 @@ impl Snapshot {
         let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(upstream::pingora(&config)), Adapter));
         Ok(Self { config, acceptor, upstream, proxy })
     }
-}
-
-/// How far the process is on its way to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Everything is served.
-    Serving,
-    /// Everything is served, and whoever asks is told that this will end.
-    Unready,
-    /// What is open may finish; nothing new begins.
-    Draining,
-    /// What is still open ends now.
-    Cut,
 }
 
 /// What all connections share.

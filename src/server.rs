@@ -12,8 +12,9 @@ use tokio::{
 use crate::{
     access_log::AccessLog,
     config::{Config, Endpoint, Sink},
-    gateway::{Gateway, Phase, Snapshot, Transport, connection},
+    gateway::{Gateway, Snapshot, Transport, connection},
     metrics::Metrics,
+    phase::Phase,
 };
 
 mod admin;

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Downstream, Entry, Gateway, Phase, Snapshot, Transport, adapter::Exchange, refuse, takeover};
+use super::{Downstream, Entry, Gateway, Snapshot, Transport, adapter::Exchange, refuse, takeover};
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
     config::Limits,
@@ -22,6 +22,7 @@ use crate::{
         self, Admitted, CredentialSource, Hop, Kind, Refusal,
         head::{Body, Head},
     },
+    phase::Phase,
 };
 
 /// How long a connection may wait for its next request.

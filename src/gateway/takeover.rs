@@ -11,10 +11,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Downstream, Entry, Gateway, Phase, Snapshot, refuse, upstream::Connection};
+use super::{Downstream, Entry, Gateway, Snapshot, refuse, upstream::Connection};
 use crate::{
     access_log::{Event, Outcome},
-    relay::relay,
+    relay::{Goodbye, relay},
 };
 
 mod answer;
@@ -84,14 +84,9 @@ async fn tunnel(
     let open = gateway.metrics.websocket_opened();
     let started = Instant::now();
     downstream.expect_body(None);
-    let mut phase = gateway.phase.clone();
-    let cut = async move {
-        if phase.wait_for(|phase| *phase == Phase::Cut).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let goodbye = Goodbye { phase: gateway.phase.clone(), close_code: snapshot.config.drain.close_code };
     let idle = snapshot.config.limits.idle_timeout;
-    let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, cut).await;
+    let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, goodbye).await;
     drop(open);
     let outcome = if summary.was_cut { Outcome::Cut } else { Outcome::Closed };
     let mut record = entry.record(Event::Close, Some(101), outcome);

@@ -8,10 +8,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::{
-    gateway::{Gateway, Phase},
-    handshake::head::Head,
-};
+use crate::{gateway::Gateway, handshake::head::Head, phase::Phase};
 
 /// The most probes at once.
 const PLACES: usize = 64;
