@@ -195,7 +195,8 @@ async fn accept(
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, peer.ip()),
+            // A listener on [::] sees IPv4 peers as mapped addresses.
+            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
             Err(error) => {
                 // Out of descriptors, most likely: wait for one instead of asking in a loop.
                 tracing::warn!(reason = %error.kind(), "cannot accept a connection");

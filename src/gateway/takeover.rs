@@ -3,7 +3,7 @@
 //! Nothing of this passes through Pingora. Nothing of the client's but the handshake itself goes
 //! upstream before the 101; what it sends early waits in the [`Downstream`] and follows.
 
-use std::{io, pin::pin};
+use std::{io, pin::pin, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
@@ -57,7 +57,8 @@ pub(super) async fn run(
     };
     let status = Some(answer.status);
     if answer.status != 101 {
-        let outcome = pass_on(&mut downstream, answer, upstream).await;
+        let patience = snapshot.config.limits.handshake_timeout;
+        let outcome = pass_on(&mut downstream, answer, upstream, patience).await;
         gateway.record(snapshot, &record(Event::Handshake, status, outcome));
         return downstream.linger().await;
     }
@@ -153,11 +154,12 @@ async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Con
     Ok((answer, upstream))
 }
 
-/// Passes on an answer that is not a 101, body and all.
+/// Passes on an answer that is not a 101, body and all; the body may pause for `patience`.
 async fn pass_on(
     downstream: &mut Downstream,
     mut answer: Answer,
     mut upstream: Box<dyn Connection>,
+    patience: Duration,
 ) -> Outcome {
     if downstream.write_all(&answer.head).await.is_err() {
         return Outcome::ClientClosed;
@@ -170,10 +172,11 @@ async fn pass_on(
         if answer.body.is_complete() {
             return Outcome::Served;
         }
-        match upstream.read_buf(&mut answer.rest).await {
-            Ok(0) if answer.body.ends_with_connection() => return Outcome::Served,
-            Ok(0) | Err(_) => return Outcome::UpstreamReset,
-            Ok(_) => {}
+        match timeout(patience, upstream.read_buf(&mut answer.rest)).await {
+            Ok(Ok(0)) if answer.body.ends_with_connection() => return Outcome::Served,
+            Ok(Ok(0) | Err(_)) => return Outcome::UpstreamReset,
+            Ok(Ok(_)) => {}
+            Err(_) => return Outcome::UpstreamTimeout,
         }
     }
 }
