@@ -52,6 +52,7 @@
 //! | [`secret`] | a credential that can be carried on and never shown | pure |
 pub mod access_log;
 pub mod config;
+pub mod demo;
 pub mod gateway;
 pub mod handshake;
 pub mod metrics;
