@@ -142,6 +142,7 @@ async fn handshake(
     let number = shared.story.add(Received {
         target: request.target.clone(),
         fields: request.lines(FIELD),
+        first_message: None,
         used,
         log_line: log_line(peer, &request.target, is_accepted),
     });

@@ -32,6 +32,12 @@ pub(super) struct Expected {
 /// Where all of them knock.
 const SOCKET: &str = "/sockets/events/1";
 
+/// The agent server's yes.
+const ADMITTED: &str = "101 Switching Protocols";
+
+/// The agent server's no, with its empty reason phrase.
+const REFUSED: &str = "403 ";
+
 /// All cases, in the order of the walk.
 pub(super) fn all(keys: &Keys) -> Vec<Case> {
     let Keys { right, wrong } = keys;
@@ -43,8 +49,6 @@ pub(super) fn all(keys: &Keys) -> Vec<Case> {
         credential_source: "query",
         leaks_alone: true,
     };
-    const ADMITTED: &str = "101 Switching Protocols";
-    const REFUSED: &str = "403 ";
     vec![
         Case {
             name: "key in the query, as a browser must",
@@ -53,11 +57,7 @@ pub(super) fn all(keys: &Keys) -> Vec<Case> {
         },
         Case {
             name: "key in the field, as a program can",
-            attempt: Attempt {
-                target: SOCKET.to_owned(),
-                field: Some(right.clone()),
-                ..Attempt::default()
-            },
+            attempt: Attempt { target: SOCKET.to_owned(), field: Some(right.clone()), ..Attempt::default() },
             expected: Expected {
                 credential_source: "field",
                 leaks_alone: false,

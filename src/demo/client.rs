@@ -65,9 +65,7 @@ impl Attempt {
     /// # Errors
     /// The connection fails, or what comes is no HTTP.
     pub(super) async fn make(&self, at: SocketAddr) -> io::Result<Answer> {
-        timeout(PATIENCE, self.make_in_time(at))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        timeout(PATIENCE, self.make_in_time(at)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn make_in_time(&self, at: SocketAddr) -> io::Result<Answer> {
@@ -143,7 +141,11 @@ impl Answer {
         let fields = lines.filter_map(|line| line.split_once(':'));
         let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.trim()));
         let fields = fields.filter(|(name, _)| !NOT_COMPARED.contains(&name.as_str()));
-        Self { status, fields: fields.map(|(name, value)| format!("{name}: {value}")).collect(), ..Self::default() }
+        Self {
+            status,
+            fields: fields.map(|(name, value)| format!("{name}: {value}")).collect(),
+            ..Self::default()
+        }
     }
 
     /// What stands for an answer that did not come.

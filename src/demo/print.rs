@@ -39,14 +39,20 @@ impl<'a, W: Write> Printer<'a, W> {
         writeln!(
             self.out,
             "{title}: an agent server, and hushgate in front of it, on this machine's loopback.\n\
-             The agent server knows the key {right}, and not {wrong}; both were made for this run.\n\
-             Each case is tried at the agent server alone, and then through hushgate: the answer must be\n\
-             the same, and the key must reach the agent server without its URL or any log showing it.\n"
+             It knows the key {right} and not {wrong}; both are made for this run only.\n\
+             Each case is tried at the agent server without hushgate, then through it. The answer must be\n\
+             the same, the key must arrive, and no URL behind hushgate and no log may show it.\n"
         )
     }
 
     /// One case and its verdict.
-    pub(super) fn case(&mut self, number: usize, case: &Case, observed: &Observed, failures: &[&str]) -> io::Result<()> {
+    pub(super) fn case(
+        &mut self,
+        number: usize,
+        case: &Case,
+        observed: &Observed,
+        failures: &[&str],
+    ) -> io::Result<()> {
         let (style, verdict) =
             if failures.is_empty() { (Style::Good, "held") } else { (Style::Bad, "did not hold") };
         let name = format!("{number}. {}", case.name);
@@ -60,29 +66,31 @@ impl<'a, W: Write> Printer<'a, W> {
             self.row("", line)?;
         }
         if observed.received.is_empty() {
-            self.row("server got", "nothing: hushgate refuses in its stead, as it would")?;
+            self.row("server got", "nothing: hushgate gives the agent server's own refusal itself")?;
         }
         for received in &observed.received {
             self.row("server got", &format!("GET {}", received.target))?;
-            for line in received.fields.iter().chain(&attempt.first_message) {
+            for line in received.fields.iter().chain(&received.first_message) {
                 self.row("", line)?;
             }
         }
         for received in &observed.received {
             self.row("server log", &received.log_line)?;
         }
-        for (index, line) in observed.gateway_log.iter().enumerate() {
-            self.row(if index == 0 { "hushgate log" } else { "" }, line)?;
-        }
-        let same = if observed.answer == observed.alone { "; without hushgate: the same" } else { "" };
-        self.row("client got", &format!("{}{same}", observed.answer.in_words()))?;
-        if observed.answer != observed.alone {
-            self.row("without it", &observed.alone.in_words())?;
-        }
         for received in &observed.received_alone {
             if self.keys.appear_in(&received.log_line) {
-                self.row("leak without", &received.log_line)?;
+                self.row("  without it", &received.log_line)?;
             }
+        }
+        // The line of the socket's end has the same members and some more: once is enough to see.
+        let shown = if number == 1 || !failures.is_empty() { usize::MAX } else { 1 };
+        for (index, line) in observed.gateway_log.iter().take(shown).enumerate() {
+            self.row(if index == 0 { "hushgate log" } else { "" }, line)?;
+        }
+        let same = if observed.answer == observed.alone { ", as without hushgate" } else { "" };
+        self.row("client got", &format!("{}{same}", observed.answer.in_words()))?;
+        if observed.answer != observed.alone {
+            self.row("  without it", &observed.alone.in_words())?;
         }
         for failure in failures {
             let failure = self.styled(Style::Bad, failure);
@@ -93,9 +101,16 @@ impl<'a, W: Write> Printer<'a, W> {
 
     /// How it went, in one sentence.
     pub(super) fn summary(&mut self, held: usize, all: usize) -> io::Result<()> {
-        let style = if held == all { Style::Good } else { Style::Bad };
+        let (style, rest) = if held == all {
+            (
+                Style::Good,
+                ": the answers are the same, URLs are clean behind hushgate, and no log shows a key.",
+            )
+        } else {
+            (Style::Bad, "; what did not is said above, each with its reason.")
+        };
         let count = self.styled(style, &format!("{held} of {all} held"));
-        writeln!(self.out, "{count}: same answers, clean URLs, and no key in any log of hushgate's or behind it.")
+        writeln!(self.out, "{count}{rest}")
     }
 
     /// Text beside a label, as many rows as it needs.
@@ -103,10 +118,23 @@ impl<'a, W: Write> Printer<'a, W> {
         let rows = wrapped(text, WIDTH - INDENT);
         for (index, row) in rows.iter().enumerate() {
             let label = format!("{:<width$}", if index == 0 { label } else { "" }, width = INDENT - 3);
-            let (label, row) = (self.styled(Style::Dim, &label), self.marked(row));
+            let row =
+                if text.starts_with("{\"time\"") { self.member_by_member(row) } else { self.marked(row) };
+            let label = self.styled(Style::Dim, &label);
             writeln!(self.out, "   {label}{row}")?;
         }
         Ok(())
+    }
+
+    /// A row of an access line, in which the members that tell the story stand out.
+    fn member_by_member(&self, row: &str) -> String {
+        let tells = |member: &str| {
+            ["\"target\"", "\"status\"", "\"credential_source\""].iter().any(|name| member.starts_with(name))
+        };
+        let members = row.split_inclusive(',');
+        members
+            .map(|member| if tells(member) { self.marked(member) } else { self.styled(Style::Dim, member) })
+            .collect()
     }
 
     /// Text in which every key is set off.

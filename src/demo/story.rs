@@ -18,6 +18,8 @@ pub(super) struct Received {
     pub(super) target: String,
     /// The lines of the credential field.
     pub(super) fields: Vec<String>,
+    /// The first message, where that was to bring the key.
+    pub(super) first_message: Option<String>,
     /// The key that the agent server judged by, once there was one.
     pub(super) used: Option<String>,
     /// The line in the agent server's own log.
@@ -44,7 +46,7 @@ impl Story {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps one; the number names it to [`Story::used`].
+    /// Keeps one; the number names it to [`Story::first_message`].
     pub(super) fn add(&self, received: Received) -> u64 {
         let mut chapters = self.chapters();
         if chapters.kept.len() >= KEPT {
@@ -56,10 +58,10 @@ impl Story {
         number
     }
 
-    /// Notes the key of a first message.
-    pub(super) fn used(&self, number: u64, key: String) {
+    /// Notes a first message, and the key in it if it has one.
+    pub(super) fn first_message(&self, number: u64, text: String, key: Option<String>) {
         if let Some((_, received)) = self.chapters().kept.iter_mut().find(|(known, _)| *known == number) {
-            received.used = Some(key);
+            (received.first_message, received.used) = (Some(text), key);
         }
     }
 
@@ -84,7 +86,7 @@ mod tests {
     fn received(target: &str) -> Received {
         let peer = SocketAddr::from(([127, 0, 0, 1], 5));
         let log_line = log_line(peer, target, true);
-        Received { target: target.to_owned(), fields: Vec::new(), used: None, log_line }
+        Received { target: target.to_owned(), fields: Vec::new(), first_message: None, used: None, log_line }
     }
 
     #[test]
@@ -94,7 +96,7 @@ mod tests {
             story.add(received(&format!("/sockets/events/{number}?a=1")));
         }
         let last = story.add(received("/sockets/events/last"));
-        story.used(last, "k".to_owned());
+        story.first_message(last, "m".to_owned(), Some("k".to_owned()));
         assert_eq!(story.of("/sockets/events/last")[0].used.as_deref(), Some("k"));
         assert_eq!(story.of("/sockets/events/511").len(), 1);
         assert_eq!(story.of("/sockets/events/0"), []);

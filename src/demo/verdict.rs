@@ -23,7 +23,8 @@ pub(super) struct Observed {
 pub(super) fn failures(expected: &Expected, observed: &Observed, keys: &Keys) -> Vec<&'static str> {
     let Observed { alone, received_alone, answer, received, gateway_log } = observed;
     let reached: Vec<_> = received.iter().map(|one| (one.target.as_str(), one.fields.as_slice())).collect();
-    let wanted: Vec<_> = expected.received.iter().map(|(target, field)| (*target, field.as_slice())).collect();
+    let wanted: Vec<_> =
+        expected.received.iter().map(|(target, field)| (*target, field.as_slice())).collect();
     let used = received.first().and_then(|one| one.used.as_ref());
     let leaked_alone = received_alone.iter().any(|one| keys.appear_in(&one.log_line));
     let checks = [

@@ -14,8 +14,7 @@ use super::Shared;
 use crate::demo::authentication::in_first_message;
 
 /// What an admitted client gets first, which tells it that it was admitted.
-pub(in crate::demo) const WELCOME: &str =
-    r#"{"kind":"ConversationStateUpdateEvent","key":"execution_status","value":"idle"}"#;
+const WELCOME: &str = r#"{"kind":"ConversationStateUpdateEvent","key":"execution_status","value":"idle"}"#;
 
 /// What stands before every message that comes back.
 const ECHO: &str = "echo: ";
@@ -35,10 +34,11 @@ pub(super) async fn hold(
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let speaking = async {
         if !is_admitted {
-            let key = timeout(shared.patience, first_message(&mut socket)).await.ok().flatten();
+            let said = timeout(shared.patience, first_message(&mut socket)).await.ok().flatten();
+            let key = said.as_deref().and_then(in_first_message);
             let is_right = key.as_ref().is_some_and(|key| shared.keys.right == *key);
-            if let Some(key) = key {
-                shared.story.used(number, key);
+            if let Some(text) = said {
+                shared.story.first_message(number, text, key);
             }
             if !is_right {
                 return Some(close_frame(4001, "Authentication failed"));
@@ -64,11 +64,11 @@ pub(super) async fn hold(
     }
 }
 
-/// The key in the first text message.
+/// The first text message.
 async fn first_message(socket: &mut WebSocketStream<TcpStream>) -> Option<String> {
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Text(text) = message {
-            return in_first_message(&text);
+            return Some(text.to_string());
         }
     }
     None

@@ -60,7 +60,9 @@ impl Request {
     pub(super) fn websocket_error(&self) -> Option<&'static str> {
         let is_13 = self.values("sec-websocket-version").any(|value| value.trim_ascii() == b"13");
         if !is_13 {
-            Some("HTTP/1.1 426 \r\nSec-WebSocket-Version: 13\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            Some(
+                "HTTP/1.1 426 \r\nSec-WebSocket-Version: 13\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            )
         } else if self.method != "GET" || self.values("sec-websocket-key").next().is_none() {
             Some("HTTP/1.1 400 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         } else {
@@ -72,9 +74,8 @@ impl Request {
     pub(super) fn is_for_a_socket(&self) -> bool {
         let path = self.path();
         let id = path.strip_prefix("/sockets/events/").or_else(|| path.strip_prefix("/sockets/session/"));
-        let is_id = |id: &str| {
-            !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
+        let is_id =
+            |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         !self.target.contains('#') && (path == "/sockets/bash-events" || id.is_some_and(is_id))
     }
 }
@@ -115,7 +116,9 @@ mod tests {
 
     #[test]
     fn what_is_no_head_is_none() {
-        for head in [&b"GET /a b HTTP/1.1\r\n\r\n"[..], b"GET /\xc3\xa9 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n"] {
+        for head in
+            [&b"GET /a b HTTP/1.1\r\n\r\n"[..], b"GET /\xc3\xa9 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n"]
+        {
             assert!(Request::parse(head).is_none());
         }
     }

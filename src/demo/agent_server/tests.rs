@@ -19,7 +19,9 @@ async fn exchange(at: SocketAddr, bytes: &str) -> String {
 }
 
 fn opening(first_line: &str, fields: &str) -> String {
-    format!("{first_line}\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n{fields}\r\n")
+    format!(
+        "{first_line}\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n{fields}\r\n"
+    )
 }
 
 const VALID: &str = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -12,11 +12,14 @@ fn query() -> (Case, Observed) {
     let received = |target: &str| Received {
         target: target.to_owned(),
         fields: vec!["X-Session-API-Key: right-0a1b2c".to_owned()],
+        first_message: None,
         used: Some("right-0a1b2c".to_owned()),
         log_line: crate::demo::story::log_line(([127, 0, 0, 1], 5).into(), target, true),
     };
     let line = |event: &str| {
-        format!(r#"{{"event":"{event}","target":"/sockets/events/1?…","status":101,"credential_source":"query"}}"#)
+        format!(
+            r#"{{"event":"{event}","target":"/sockets/events/1?…","status":101,"credential_source":"query"}}"#
+        )
     };
     let observed = Observed {
         alone: answer.clone(),
