@@ -76,7 +76,7 @@ pub fn wants_colour() -> bool {
 }
 
 /// Walks through every way of presenting a key, then serves the page until SIGINT or SIGTERM.
-/// Returns whether everything held.
+/// Returns whether the walk came to its end and everything held.
 ///
 /// # Errors
 /// Something did not start, or `out` cannot be written to.
@@ -99,11 +99,13 @@ async fn run_until(
     ended: impl Future<Output = ()>,
 ) -> Result<bool, DemoError> {
     let stage = Stage::set().await?;
+    let mut all_held = false;
     let giving = async {
         let mut printer = Printer::new(out, options.colour, stage.keys.clone());
-        let all_held = walk::walk(&stage, &mut printer).await?;
+        all_held = walk::walk(&stage, &mut printer).await?;
+        out.flush()?;
         if options.once {
-            return Ok(all_held);
+            return Ok(());
         }
         writeln!(
             out,
@@ -115,10 +117,10 @@ async fn run_until(
     };
     let result = tokio::select! {
         result = giving => result,
-        () = ended => Ok(true),
+        () = ended => Ok(()),
     };
     stage.clear().await;
-    result
+    result.map(|()| all_held)
 }
 
 /// The two servers, and where the gateway's log is.
@@ -132,8 +134,9 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Result<Self, DemoError> {
-        let (keys, name) = (Keys::random()?, Keys::random()?);
-        let folder = Folder::new(&format!("hushgate-demo-{}", name.right)).map_err(DemoError::Folder)?;
+        let keys = Keys::random()?;
+        let name = format!("hushgate-demo-{}", keys::random_digits()?);
+        let folder = Folder::new(&name).map_err(DemoError::Folder)?;
         let access_log = folder.path().join("access.log");
         let agent_server = AgentServer::start(keys.clone(), FIRST_MESSAGE, access_log.clone())
             .await

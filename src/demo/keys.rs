@@ -18,14 +18,9 @@ impl Keys {
     /// # Errors
     /// The system gives no random bytes.
     pub(super) fn random() -> Result<Self, DemoError> {
-        let mut bytes = [0; 12];
-        let random = rustls::crypto::ring::default_provider().secure_random;
-        random.fill(&mut bytes).map_err(|_| DemoError::Randomness)?;
-        let (right, wrong) = bytes.split_at(6);
-        let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         Ok(Self {
-            right: format!("right-{}", hexadecimal(right)),
-            wrong: format!("wrong-{}", hexadecimal(wrong)),
+            right: format!("right-{}", random_digits()?),
+            wrong: format!("wrong-{}", random_digits()?),
         })
     }
 
@@ -38,6 +33,17 @@ impl Keys {
             line.contains(random) || decoded.contains(random)
         })
     }
+}
+
+/// Twelve hexadecimal digits that nobody can guess.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub(super) fn random_digits() -> Result<String, DemoError> {
+    let mut bytes = [0; 6];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random.fill(&mut bytes).map_err(|_| DemoError::Randomness)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
