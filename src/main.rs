@@ -13,6 +13,7 @@ use hushgate::{
         Config, Loaded,
         problem::{Place, Problem},
     },
+    demo,
     server::{
         self, Server, StartError, diagnostics,
         lifetime::{self, Signals},
@@ -24,6 +25,8 @@ use hushgate::{
 mod exit {
     /// The gateway could not start.
     pub(super) const NOT_STARTED: u8 = 1;
+    /// The demo showed something else than it promises.
+    pub(super) const NOT_HELD: u8 = 1;
     /// The command line is wrong (`EX_USAGE`).
     pub(super) const USAGE: u8 = 64;
     /// The configuration is wrong (`EX_CONFIG`).
@@ -47,6 +50,12 @@ enum Command {
     Run,
     /// Say everything that is wrong with the configuration and with the files that it names.
     Check,
+    /// Show what hushgate does, with an agent server of its own on loopback, then serve a page.
+    Demo {
+        /// End after the walk, with exit code 0 if all held.
+        #[arg(long)]
+        once: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +71,21 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Run => run(&arguments.config),
         Command::Check => check(&arguments.config),
+        Command::Demo { once } => demonstrate(once),
+    }
+}
+
+fn demonstrate(once: bool) -> ExitCode {
+    diagnostics::install(Some(&env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned())));
+    let options = demo::Options { once, colour: demo::wants_colour() };
+    let given = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(demo::run(options, &mut io::stdout())),
+        Err(error) => return fail(format_args!("cannot start a runtime: {}", error.kind())),
+    };
+    match given {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => exit::NOT_HELD.into(),
+        Err(error) => fail(format_args!("{error}")),
     }
 }
 
