@@ -58,7 +58,9 @@ fn page(head: &Head<'_>, gateway: &Gateway, is_ready: bool) -> (&'static str, St
     if head.method != "GET" {
         return ("405 Method Not Allowed", String::new());
     }
-    match (head.target, is_ready) {
+    // Some probes and scrapers append parameters of their own.
+    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    match (path, is_ready) {
         (b"/livez", _) => ("200 OK", "ok\n".to_owned()),
         (b"/readyz", true) => ("200 OK", "ready\n".to_owned()),
         (b"/readyz", false) => ("503 Service Unavailable", "draining\n".to_owned()),
