@@ -14,12 +14,11 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::{agent_server::AgentServer, folder::Folder, keys::Keys, print::Printer};
 use crate::{
     config::{self, Config},
-    server::{Server, StartError},
+    server::{Server, StartError, lifetime::Signals},
 };
 
 mod agent_server;
@@ -44,6 +43,9 @@ pub enum DemoError {
     /// The embedded agent server cannot listen.
     #[error("the demo's agent server cannot listen on loopback: {}", .0.kind())]
     AgentServer(io::Error),
+    /// The gateway's defaults do not fit the demo.
+    #[error("the demo's configuration is not valid, which is a mistake of hushgate's")]
+    Configuration,
     /// There is no folder for the access log.
     #[error("the demo's folder for its access log cannot be made in {}: {}", env::temp_dir().display(), .0.kind())]
     Folder(io::Error),
@@ -58,7 +60,7 @@ pub enum DemoError {
     Randomness,
     /// SIGTERM and SIGINT cannot be waited for.
     #[error("the demo cannot wait for signals: {}", .0.kind())]
-    Signal(io::Error),
+    Signals(io::Error),
 }
 
 /// How the demo is given.
@@ -81,22 +83,16 @@ pub fn wants_colour() -> bool {
 /// # Errors
 /// Something did not start, or `out` cannot be written to.
 pub async fn run(options: Options, out: &mut impl Write) -> Result<bool, DemoError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DemoError::Signal)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(DemoError::Signal)?;
-    run_until(options, out, async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-    .await
+    let mut signals = Signals::listen().map_err(DemoError::Signals)?;
+    run_until(options, out, async || signals.end().await).await
 }
 
-/// [`run`], until `ended` is ready, in the middle of the walk too.
+/// [`run`], until `ended` is ready, in the middle of the walk too; when it is ready a second time
+/// nothing is waited for any more.
 async fn run_until(
     options: Options,
     out: &mut impl Write,
-    ended: impl Future<Output = ()>,
+    mut ended: impl AsyncFnMut(),
 ) -> Result<bool, DemoError> {
     let stage = Stage::set().await?;
     let mut all_held = false;
@@ -117,9 +113,12 @@ async fn run_until(
     };
     let result = tokio::select! {
         result = giving => result,
-        () = ended => Ok(()),
+        () = ended() => Ok(()),
     };
-    stage.clear().await;
+    tokio::select! {
+        () = stage.clear() => {}
+        () = ended() => {}
+    }
     result.map(|()| all_held)
 }
 
@@ -141,7 +140,7 @@ impl Stage {
         let agent_server = AgentServer::start(keys.clone(), FIRST_MESSAGE, access_log.clone())
             .await
             .map_err(DemoError::AgentServer)?;
-        let gateway = Server::start(configuration(agent_server.address(), access_log.clone())).await?;
+        let gateway = Server::start(configuration(agent_server.address(), access_log.clone())?).await?;
         Ok(Self { agent_server, gateway, keys, access_log, folder })
     }
 
@@ -153,41 +152,15 @@ impl Stage {
     }
 }
 
-/// The gateway's configuration: what `gateway.toml` has by default, on free ports.
-fn configuration(agent_server: SocketAddr, access_log: PathBuf) -> Config {
+/// The gateway's configuration: what every `gateway.toml` has by default, on free ports.
+fn configuration(agent_server: SocketAddr, access_log: PathBuf) -> Result<Config, DemoError> {
+    let text = format!("[upstream]\nurl = \"http://{agent_server}\"");
+    let loaded = Config::parse(&text, std::iter::empty()).map_err(|_| DemoError::Configuration)?;
+    let mut config = loaded.config;
     let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let host = agent_server.ip().to_string();
-    Config {
-        listen: config::Listen { address: free_port, tls: None, trusted_proxies: Vec::new() },
-        upstream: config::Upstream {
-            endpoint: config::Endpoint::Tcp(config::Authority { host, port: agent_server.port() }),
-            ca_file: None,
-        },
-        handshake: config::Handshake {
-            field: http::HeaderName::from_static("x-session-api-key"),
-            field_spelling: authentication::FIELD.to_owned(),
-            parameters: vec![authentication::PARAMETER.to_owned()],
-            prefix: String::new(),
-            plain_requests: config::PlainRequests::Strip,
-        },
-        authentication: config::Authentication::PassThrough,
-        access_log: config::AccessLog {
-            sink: config::Sink::File(access_log),
-            format: config::LogFormat::Json,
-            show: Vec::new(),
-        },
-        admin: config::Admin { address: free_port },
-        limits: config::Limits {
-            head_timeout: Duration::from_secs(15),
-            head_size: 64 * 1024,
-            head_fields: 100,
-            connections: 1000,
-            connect_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(15),
-            response_timeout: Duration::from_secs(60),
-            idle_timeout: None,
-            failed_attempts_per_minute: 20,
-        },
-        drain: config::Drain { delay: Duration::ZERO, timeout: Duration::from_secs(2), close_code: 1012 },
-    }
+    (config.listen.address, config.admin.address) = (free_port, free_port);
+    config.access_log.sink = config::Sink::File(access_log);
+    // Who ends the demo waits for nobody's browser.
+    config.drain.timeout = Duration::from_secs(2);
+    Ok(config)
 }

@@ -93,8 +93,8 @@ impl<'a, W: Write> Printer<'a, W> {
             self.row("  without it", &observed.alone.in_words())?;
         }
         for failure in failures {
-            let failure = self.styled(Style::Bad, failure);
-            writeln!(self.out, "   {failure}")?;
+            let label = self.styled(Style::Bad, &format!("{:<width$}", "but", width = INDENT - 3));
+            writeln!(self.out, "   {label}{failure}")?;
         }
         writeln!(self.out)
     }

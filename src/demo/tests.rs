@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::oneshot,
+    sync::Notify,
 };
 
 use super::*;
@@ -43,26 +43,30 @@ async fn get(address: &str, target: &str) -> String {
 #[tokio::test]
 async fn every_case_holds() {
     let mut out = Vec::new();
-    let held = run_until(PLAIN, &mut out, std::future::pending()).await.unwrap();
+    let held = run_until(PLAIN, &mut out, std::future::pending).await.unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(held, "{out}");
     assert!(out.contains("7 of 7 held") && !out.contains("page:"), "{out}");
     assert!(out.lines().all(|line| line.chars().count() <= 100), "{out}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_page_is_served_through_the_gateway_until_the_end() {
-    let out = Shared::default();
-    let (end, ended) = oneshot::channel::<()>();
-    let giving = {
-        let mut out = out.clone();
-        tokio::spawn(async move {
-            let ended = async move {
-                let _ = ended.await;
-            };
-            run_until(Options { once: false, colour: false }, &mut out, ended).await
-        })
+    let (out, end) = (Shared::default(), Notify::new());
+    let mut given = out.clone();
+    let giving = run_until(Options { once: false, ..PLAIN }, &mut given, async || end.notified().await);
+    let visiting = async {
+        let address = visit(&out).await;
+        end.notify_one();
+        address
     };
+    let (held, address) = tokio::join!(giving, visiting);
+    assert!(held.unwrap());
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+/// Does what a browser does with the page, and returns where it was.
+async fn visit(out: &Shared) -> String {
     let address = loop {
         let text = out.text();
         if let Some(page) = text.lines().find_map(|line| line.strip_prefix("page: http://")) {
@@ -75,10 +79,10 @@ async fn the_page_is_served_through_the_gateway_until_the_end() {
     for element in ["connect", "message", "send", "story", "url"] {
         assert!(page.contains(&format!("id=\"{element}\"")), "{element}");
     }
-    let keys = get(&address, "/demo/keys").await;
-    let keys: serde_json::Value = serde_json::from_str(keys.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let keys = json(&get(&address, "/demo/keys").await);
+    let right = keys["right"].as_str().unwrap();
     let attempt = client::Attempt {
-        target: format!("/sockets/events/browser?session_api_key={}", keys["right"].as_str().unwrap()),
+        target: format!("/sockets/events/browser?session_api_key={right}"),
         ..client::Attempt::default()
     };
     let answer = attempt.make(address.parse().unwrap()).await.unwrap();
@@ -86,17 +90,23 @@ async fn the_page_is_served_through_the_gateway_until_the_end() {
     let story = loop {
         let story = get(&address, "/demo/story?socket=browser").await;
         if story.contains("closed_by") {
-            break story;
+            break json(&story);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    let story: serde_json::Value = serde_json::from_str(story.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(story["received"][0]["target"], "/sockets/events/browser");
-    assert_eq!(story["received"][0]["used"], keys["right"]);
+    assert_eq!(story["received"][0]["used"], right);
     assert_eq!(story["gateway_log"].as_array().unwrap().len(), 2);
-    end.send(()).unwrap();
-    assert!(giving.await.unwrap().unwrap());
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    address
+}
+
+fn json(answer: &str) -> serde_json::Value {
+    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_not_walked_to_its_end_did_not_hold() {
+    assert!(!run_until(PLAIN, &mut io::sink(), async || ()).await.unwrap());
 }
 
 #[tokio::test]

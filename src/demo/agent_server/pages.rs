@@ -10,7 +10,7 @@ use super::{Shared, plain, request::Request};
 
 /// The page brings everything along, and may talk to nobody but us.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-    script-src 'unsafe-inline'; img-src data:; connect-src 'self' ws:; base-uri 'none'; \
+    script-src 'unsafe-inline'; img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
 /// The page to try it in a browser.
