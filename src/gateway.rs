@@ -99,10 +99,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(client: Option<std::net::IpAddr>) -> Self {
+    fn new(client: Option<std::net::IpAddr>, started: Instant) -> Self {
         Self {
             request_id: RequestId::next(),
-            started: Instant::now(),
+            started,
             client,
             method: Method::OTHER,
             target: RedactedTarget::unknown(),

@@ -40,9 +40,7 @@ pub(super) async fn run(
     let counters = downstream.counters();
     let record = |event, status, outcome| {
         let mut record = entry.record(event, status, outcome);
-        let (received, sent) = counters.get();
-        record.bytes_received = received.saturating_sub(before.0);
-        record.bytes_sent = sent.saturating_sub(before.1);
+        record.count(before, counters.get());
         record
     };
     let (answer, upstream) = match result {
@@ -84,7 +82,7 @@ async fn tunnel(
 ) {
     let open = gateway.metrics.websocket_opened();
     let started = Instant::now();
-    downstream.expect_body(None);
+    downstream.expect_everything();
     let goodbye = Goodbye { phase: gateway.phase.clone(), close_code: snapshot.config.drain.close_code };
     let idle = snapshot.config.limits.idle_timeout;
     let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, goodbye).await;
