@@ -1,1 +1,30 @@
-//! Nothing yet.
+//! The built gateway, over real sockets, before a scripted upstream. Every test is a test against
+//! leaks as well: see `harness`.
+//!
+//! `HUSHGATE_SLOW_TESTS=1` runs the long form of the tests that have one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+/// The stage: gateway, client, upstream, and the search for the canary.
+mod harness;
+/// Whether the stage itself would notice a leak.
+mod harness_itself;
+/// What follows on a connection: pipelining, smuggling, and requests hidden in bodies.
+mod judged_anew;
+/// What the client gets of the upstream's answer to an opening handshake, and in which order.
+mod opening_answered;
+/// What the upstream gets of an opening handshake, byte for byte.
+mod opening_forwarded;
+/// Plain requests, as the upstream sees them and as the client sees their answers.
+mod plain;
+/// What happens after a 101: bytes, ends, backpressure, idleness, and the `close` line.
+mod relayed;
+/// Requests that we refuse because a server behind us could read them differently.
+mod strict;
+/// What a client gets when the upstream is unreachable, silent, broken or talks nonsense.
+mod upstream_fails;
