@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use http::{Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
     http::ResponseHeader,
@@ -16,7 +16,7 @@ use pingora::{
 };
 
 use super::{Snapshot, refuse};
-use crate::access_log::Outcome;
+use crate::{access_log::Outcome, handshake::head::elements};
 
 /// What a plain request carries through Pingora, and what Pingora made of it.
 pub(super) struct Exchange {
@@ -75,6 +75,20 @@ impl ProxyHttp for Adapter {
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Self::CTX,
+    ) -> Result<()> {
+        // Nobody asked for another protocol; Pingora would pass it on as an interim answer.
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        remove_hop_by_hop(response);
+        Ok(())
+    }
+
     async fn response_filter(
         &self,
         _: &mut Session,
@@ -106,6 +120,22 @@ impl ProxyHttp for Adapter {
         if let Ok(mut result) = exchange.result.lock() {
             *result = Some((status, outcome));
         }
+    }
+}
+
+/// Ends the journey of the fields that belong to the upstream's connection (RFC 9110 section 7.6.1).
+/// Those that frame the body stay: Pingora reads them next, and writes its own.
+fn remove_hop_by_hop(response: &mut ResponseHeader) {
+    let nominated: Vec<HeaderName> =
+        elements(response.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes))
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING))
+            .collect();
+    for name in nominated {
+        let _field = response.remove_header(&name);
+    }
+    for name in ["keep-alive", "proxy-connection", "trailer", "upgrade"] {
+        let _field = response.remove_header(name);
     }
 }
 

@@ -24,7 +24,7 @@ fn the_upstream_sees_the_request_as_it_came() {
             "Accept: */*",
             "Cookie: a=b; c=d",
             "Authorization: Bearer x",
-            "X-Custom: \u{1}".trim_end_matches('\u{1}'),
+            "X-Empty:",
             "Range: bytes=0-1",
             "If-None-Match: \"x\"",
             "Accept-Encoding: gzip",
@@ -42,12 +42,11 @@ fn the_upstream_sees_the_request_as_it_came() {
             "host: agent.example",
             "if-none-match: \"x\"",
             "range: bytes=0-1",
-            "x-custom:",
+            "x-empty: ",
             "x-forwarded-for: 127.0.0.1",
             "x-forwarded-host: agent.example",
             "x-forwarded-proto: http",
         ]
-        .map(|line| line.replace("x-custom:", "x-custom: "))
     );
 }
 
