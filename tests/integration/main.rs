@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+/// Who the client is: `X-Forwarded-*`, trusted proxies, and the address in the log.
+mod forwarding_fields;
 /// The stage: gateway, client, upstream, and the search for the canary.
 mod harness;
 /// Whether the stage itself would notice a leak.
@@ -22,8 +24,12 @@ mod opening_answered;
 mod opening_forwarded;
 /// Plain requests, as the upstream sees them and as the client sees their answers.
 mod plain;
+/// Which of the upstream's connections are used again, and what is never sent twice.
+mod pooled;
 /// What happens after a 101: bytes, ends, backpressure, idleness, and the `close` line.
 mod relayed;
+/// Bodies that are large, slow, endless or cut short, in both directions.
+mod streaming;
 /// Requests that we refuse because a server behind us could read them differently.
 mod strict;
 /// What a client gets when the upstream is unreachable, silent, broken or talks nonsense.
