@@ -14,19 +14,21 @@ use pingora::{
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
+use tokio::sync::watch;
 
-use super::{Snapshot, refuse};
+use super::{Phase, Snapshot, refuse};
 use crate::{access_log::Outcome, handshake::head::elements};
 
 /// What a plain request carries through Pingora, and what Pingora made of it.
 pub(super) struct Exchange {
     pub(super) snapshot: Arc<Snapshot>,
+    phase: watch::Receiver<Phase>,
     result: Mutex<Option<(Option<u16>, Outcome)>>,
 }
 
 impl Exchange {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, result: Mutex::new(None) }
+    pub(super) fn new(snapshot: Arc<Snapshot>, phase: watch::Receiver<Phase>) -> Self {
+        Self { snapshot, phase, result: Mutex::new(None) }
     }
 
     /// The status and the outcome, or `None` when Pingora never reached its end.
@@ -91,10 +93,14 @@ impl ProxyHttp for Adapter {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Self::CTX,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
+        // Who was promised another request on this connection would send it into its end.
+        if ctx.as_ref().is_some_and(|exchange| *exchange.phase.borrow() >= Phase::Draining) {
+            session.set_keepalive(None);
+        }
         // The version is that of the hop (RFC 9110 section 2.5), and the client's hop is ours.
         response.set_version(Version::HTTP_11);
         Ok(())

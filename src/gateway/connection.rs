@@ -232,7 +232,7 @@ async fn plain(
         Body::Length(length) => Some(length),
         Body::Chunked => None,
     });
-    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot)));
+    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
     let mut session = ServerSession::H1(session);
