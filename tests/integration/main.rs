@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+/// The admin listener: probes, metrics, and nothing for clients.
+mod administered;
 /// Who the client is: `X-Forwarded-*`, trusted proxies, and the address in the log.
 mod forwarding_fields;
 /// The stage: gateway, client, upstream, and the search for the canary.
@@ -18,6 +20,10 @@ mod harness;
 mod harness_itself;
 /// What follows on a connection: pipelining, smuggling, and requests hidden in bodies.
 mod judged_anew;
+/// What one client, or all of them, may take: heads, fields, time, connections.
+mod limited;
+/// What is written of a request, where, and that writing stalls nobody.
+mod logged;
 /// What the client gets of the upstream's answer to an opening handshake, and in which order.
 mod opening_answered;
 /// What the upstream gets of an opening handshake, byte for byte.
@@ -28,6 +34,10 @@ mod plain;
 mod pooled;
 /// What happens after a 101: bytes, ends, backpressure, idleness, and the `close` line.
 mod relayed;
+/// SIGHUP: what takes effect, what survives, and what a mistake does.
+mod reloaded;
+/// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.
+mod signalled;
 /// Bodies that are large, slow, endless or cut short, in both directions.
 mod streaming;
 /// Requests that we refuse because a server behind us could read them differently.

@@ -190,6 +190,11 @@ impl Gateway {
         self.log = self.unread_log.take().map(Capture::of);
     }
 
+    /// Closes the pipe of an access log that was never read.
+    pub(crate) fn close_log(&mut self) {
+        drop(self.unread_log.take());
+    }
+
     /// Waits until the diagnostics hold `text` this many times.
     #[track_caller]
     pub(crate) fn says(&self, text: &str, times: usize) {
@@ -314,7 +319,10 @@ impl Drop for Gateway {
 
 #[expect(clippy::print_stderr, reason = "a failed test shows what the gateway wrote")]
 fn show(what: &str, output: &[u8]) {
-    eprintln!("--- {what}\n{}", String::from_utf8_lossy(output));
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<_> = text.lines().collect();
+    let last = lines.len().saturating_sub(30);
+    eprintln!("--- {what}, from line {}\n{}", last + 1, lines[last..].join("\n"));
 }
 
 /// Waits until a socket of the gateway's is no longer counted.
