@@ -244,7 +244,7 @@ async fn plain(
 ) -> Option<Downstream> {
     let counters = downstream.counters();
     downstream.expect_body(body);
-    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot)));
+    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
     let mut session = ServerSession::H1(session);

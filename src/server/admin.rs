@@ -8,7 +8,11 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::{gateway::Gateway, handshake::head::Head, phase::Phase};
+use crate::{
+    gateway::Gateway,
+    handshake::{head::Head, query::split_once},
+    phase::Phase,
+};
 
 /// The most probes at once.
 const PLACES: usize = 64;
@@ -40,9 +44,9 @@ async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std
             return Ok(());
         }
     }
-    let (status, body) = match Head::parse(&bytes, 100) {
-        Ok(head) => page(&head, gateway, is_ready),
-        Err(_) => ("400 Bad Request", String::new()),
+    let ((status, body), has_body) = match Head::parse(&bytes, 100) {
+        Ok(head) => (page(&head, gateway, is_ready), head.method != "HEAD"),
+        Err(_) => (("400 Bad Request", String::new()), false),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
@@ -50,16 +54,18 @@ async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    if has_body {
+        stream.write_all(body.as_bytes()).await?;
+    }
     stream.shutdown().await
 }
 
 fn page(head: &Head<'_>, gateway: &Gateway, is_ready: bool) -> (&'static str, String) {
-    if head.method != "GET" {
+    if !matches!(head.method, "GET" | "HEAD") {
         return ("405 Method Not Allowed", String::new());
     }
-    // Some probes and scrapers append parameters of their own.
-    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    // A prober may add a query, which changes nothing.
+    let path = split_once(head.target, b'?').map_or(head.target, |(path, _)| path);
     match (path, is_ready) {
         (b"/livez", _) => ("200 OK", "ok\n".to_owned()),
         (b"/readyz", true) => ("200 OK", "ready\n".to_owned()),
