@@ -25,8 +25,7 @@ pub(super) struct Answer {
     pub(super) body: Body,
 }
 
-/// The body of an answer (RFC 9112 section 6.3). A chunked body is decoded, and ends for the
-/// client with the connection.
+/// The body of an answer (RFC 9112 section 6.3). A chunked body is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// In chunks; this much of the current one is still to come.
@@ -111,8 +110,10 @@ fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<
         (_, [], None) => Body::Connection,
     };
     let mut head = start(status, reason, fields);
-    if let (Some(length), false) = (length, matches!(body, Body::Chunk(_))) {
-        head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+    match length {
+        _ if body.goes_on_in_chunks() => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Some(length) => head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes()),
+        None => {}
     }
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     Ok((head, body))
@@ -149,6 +150,12 @@ impl Body {
     /// Whether all of it was taken.
     pub(super) const fn is_complete(self) -> bool {
         matches!(self, Self::Complete)
+    }
+
+    /// Whether the client gets it in chunks: without a length, only a missing last chunk shows that
+    /// the upstream broke it off.
+    pub(super) const fn goes_on_in_chunks(self) -> bool {
+        matches!(self, Self::Chunk(_) | Self::Connection)
     }
 
     /// Whether the end of the connection is its end.
@@ -206,6 +213,20 @@ impl Body {
         }
     }
 }
+
+/// A piece of a body as one chunk; an empty one is left out, since it would be the last.
+pub(super) fn chunk(piece: &Bytes) -> Vec<u8> {
+    if piece.is_empty() {
+        return Vec::new();
+    }
+    let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+    chunk.extend_from_slice(piece);
+    chunk.extend_from_slice(b"\r\n");
+    chunk
+}
+
+/// The end of a body in chunks.
+pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// The chunks of a body are not valid.
 #[derive(Debug, PartialEq, Eq)]
