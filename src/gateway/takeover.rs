@@ -19,7 +19,7 @@ use crate::{
 
 mod answer;
 
-use self::answer::Answer;
+use self::answer::{Answer, LAST_CHUNK, chunk};
 
 /// The most that is kept of what a client sends before the 101.
 const EARLY: usize = 64 * 1024;
@@ -162,16 +162,23 @@ async fn pass_on(
     if downstream.write_all(&answer.head).await.is_err() {
         return Outcome::ClientClosed;
     }
+    let in_chunks = answer.body.goes_on_in_chunks();
+    let mut has_ended = false;
     loop {
         let Ok(body) = answer.body.take(&mut answer.rest) else { return Outcome::UpstreamMalformed };
-        if downstream.write_all(&body).await.is_err() || downstream.flush().await.is_err() {
+        has_ended |= answer.body.is_complete();
+        let mut piece = if in_chunks { chunk(&body).into() } else { body };
+        if in_chunks && has_ended {
+            piece = [&piece, LAST_CHUNK].concat().into();
+        }
+        if downstream.write_all(&piece).await.is_err() || downstream.flush().await.is_err() {
             return Outcome::ClientClosed;
         }
-        if answer.body.is_complete() {
+        if has_ended {
             return Outcome::Served;
         }
         match timeout(patience, upstream.read_buf(&mut answer.rest)).await {
-            Ok(Ok(0)) if answer.body.ends_with_connection() => return Outcome::Served,
+            Ok(Ok(0)) if answer.body.ends_with_connection() => has_ended = true,
             Ok(Ok(0) | Err(_)) => return Outcome::UpstreamReset,
             Ok(Ok(_)) => {}
             Err(_) => return Outcome::UpstreamTimeout,

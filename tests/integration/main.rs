@@ -12,6 +12,8 @@
 
 /// The admin listener: probes, metrics, and nothing for clients.
 mod administered;
+/// `hushgate check` and the command line: messages, places, exit codes.
+mod checked;
 /// Who the client is: `X-Forwarded-*`, trusted proxies, and the address in the log.
 mod forwarding_fields;
 /// The stage: gateway, client, upstream, and the search for the canary.
@@ -28,6 +30,10 @@ mod logged;
 mod opening_answered;
 /// What the upstream gets of an opening handshake, byte for byte.
 mod opening_forwarded;
+/// TLS on either side: the same promises as without.
+mod over_tls;
+/// An upstream on a Unix socket.
+mod over_unix;
 /// Plain requests, as the upstream sees them and as the client sees their answers.
 mod plain;
 /// Which of the upstream's connections are used again, and what is never sent twice.
@@ -36,6 +42,8 @@ mod pooled;
 mod relayed;
 /// SIGHUP: what takes effect, what survives, and what a mistake does.
 mod reloaded;
+/// What the repository ships: every configuration file and command line is valid.
+mod shipped;
 /// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.
 mod signalled;
 /// Bodies that are large, slow, endless or cut short, in both directions.

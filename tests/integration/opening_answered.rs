@@ -76,6 +76,15 @@ fn an_answer_with_a_body_goes_on() {
     );
 }
 
+/// The decoded body of an answer in chunks that came to its end.
+#[track_caller]
+fn unchunked(got: &str) -> String {
+    let (head, body) = parts(got);
+    assert!(head.contains("Transfer-Encoding: chunked\r\n"), "its end has to be seen: {head}");
+    assert!(body.ends_with("\r\n0\r\n\r\n"), "{body}");
+    body.split("\r\n").skip(1).step_by(2).collect()
+}
+
 #[test]
 fn a_chunked_answer_arrives_whole() {
     let got = answered(&[
@@ -83,15 +92,29 @@ fn a_chunked_answer_arrives_whole() {
         "lo\r\n6;x=y\r\n world\r",
         "\n0\r\nTrailer: 1\r\n\r\n",
     ]);
-    let (head, body) = parts(&got);
-    assert_eq!((head.lines().next(), body), (Some("HTTP/1.1 404 Not Found"), "hello world"));
-    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert!(got.starts_with("HTTP/1.1 404 Not Found\r\n"), "{got}");
+    assert_eq!(unchunked(&got), "hello world");
 }
 
 #[test]
 fn an_answer_that_ends_with_the_connection_arrives_whole() {
     let got = answered(&["HTTP/1.1 500 Internal Server Error\r\n\r\nsome", "thing"]);
-    assert_eq!(parts(&got).1, "something");
+    assert_eq!(unchunked(&got), "something");
+}
+
+#[test]
+fn an_answer_whose_connection_is_reset_is_not_passed_off_as_whole() {
+    let upstream = Upstream::playing(|stream, _| {
+        stream.take_head()?;
+        stream.send("HTTP/1.1 500 Internal Server Error\r\n\r\nsome")?;
+        // The reset must not overtake the bytes.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stream.socket().set_linger(Some(std::time::Duration::ZERO))
+    });
+    let gateway = Gateway::before(&upstream);
+    let got = gateway.send(opening("/s", &[])).take_all().unwrap();
+    assert!(got.ends_with(b"some\r\n"), "no last chunk: {got:?}");
+    assert_eq!(gateway.event("handshake")["outcome"], "upstream_reset");
 }
 
 #[test]
@@ -115,6 +138,23 @@ fn a_body_that_was_cut_short_is_not_passed_off_as_whole() {
     let got = answered(&["HTTP/1.1 401 Unauthorized\r\nContent-Length: 25\r\n\r\n{\"detail\""]);
     let (head, body) = parts(&got);
     assert!(head.contains("Content-Length: 25\r\n") && body.len() == 9, "{got}");
+}
+
+#[test]
+fn a_chunked_answer_that_was_cut_short_is_not_passed_off_as_whole() {
+    for rest in ["", "5\r\nhel", "zz\r\n"] {
+        let upstream = Upstream::playing(move |stream, _| {
+            stream.take_head()?;
+            stream.send(format!(
+                "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{{\"detail\"\r\n{rest}"
+            ))
+        });
+        let gateway = Gateway::before(&upstream);
+        let mut client = gateway.send(opening("/s", &[]));
+        let head = client.take_head().unwrap();
+        assert_eq!(head.value("transfer-encoding"), Some("chunked"), "its end has to be seen: {head:?}");
+        assert!(client.take_body(&head).is_err(), "no last chunk comes");
+    }
 }
 
 #[test]

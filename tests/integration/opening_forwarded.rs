@@ -131,7 +131,7 @@ fn an_unusable_credential_is_refused_as_the_agent_server_does() {
         let answer = gateway.send(request).take_all().unwrap();
         assert_eq!(
             String::from_utf8(answer).unwrap(),
-            "HTTP/1.1 403 \r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 403 \r\ncontent-length: 0\r\nConnection: close\r\n\r\n",
             "for {value:?}"
         );
     }

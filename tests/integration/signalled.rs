@@ -29,6 +29,12 @@ fn slow() -> (mpsc::Sender<()>, Upstream) {
     (go, upstream)
 }
 
+/// What every client is told: 1012, service restart.
+const GOODBYE: [u8; 4] = [0x88, 2, 0x03, 0xf4];
+
+/// A client's answer to that.
+const REPLY: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4];
+
 /// A connection that waits for its next request.
 fn idle(gateway: &Gateway) -> Stream {
     let mut client = gateway.send(head("GET /a", &[]));
@@ -41,7 +47,7 @@ fn refuses_connections(gateway: &Gateway) -> bool {
 }
 
 #[test]
-fn sigterm_lets_a_request_finish_and_cuts_sockets_in_time() {
+fn sigterm_lets_a_request_finish_and_tells_every_socket() {
     let (go, upstream) = slow();
     let mut gateway = Setup::before(&upstream).set("drain.timeout", "2s").start();
     let count = 100;
@@ -54,9 +60,14 @@ fn sigterm_lets_a_request_finish_and_cuts_sockets_in_time() {
     let (took, is_over) = timed(|| waiting.is_over());
     assert!(is_over && took < Duration::from_secs(1), "an idle connection ends at once: {took:?}");
     assert!(refuses_connections(&gateway));
-    // Sockets live on while there is time.
-    sockets[0].send("still").unwrap();
-    assert_eq!(sockets[0].take(5).unwrap(), b"still");
+    for socket in &mut sockets {
+        assert_eq!(socket.take(4).unwrap(), GOODBYE);
+    }
+    // Half of them answer, the others are cut in time.
+    for socket in sockets.iter_mut().step_by(2) {
+        socket.send(REPLY).unwrap();
+        assert!(socket.is_over());
+    }
     go.send(()).unwrap();
     let answer = request.take_answer().unwrap();
     assert_eq!((answer.status(), answer.head.value("connection")), (200, Some("close")));
@@ -68,7 +79,9 @@ fn sigterm_lets_a_request_finish_and_cuts_sockets_in_time() {
     }
     let closes = gateway.events("close", count);
     assert!(
-        closes.iter().all(|line| line["outcome"] == "cut" && line["closed_by"] == "gateway"),
+        closes.iter().all(|line| line["outcome"] == "cut"
+            && line["closed_by"] == "gateway"
+            && line["close_code"] == 1012),
         "{closes:?}"
     );
     assert_eq!(closes.len(), count);
@@ -87,7 +100,18 @@ fn sigint_drains_as_well_and_ends_when_the_last_socket_has() {
     let (took, status) = timed(|| gateway.wait());
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(5), "nobody waits for drain.timeout: {took:?}");
-    assert_eq!(gateway.event("close")["outcome"], "closed");
+    assert_eq!(gateway.event("close")["close_code"], 1012);
+}
+
+#[test]
+fn the_code_of_the_goodbye_is_configured() {
+    let (_go, upstream) = slow();
+    let mut gateway = Setup::before(&upstream).set("drain.close_code", 1001).start();
+    let mut socket = gateway.upgrade(&opening("/s", &[]));
+    gateway.signal(Signal::TERM);
+    assert_eq!(socket.take(4).unwrap(), [0x88, 2, 0x03, 0xe9]);
+    socket.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]).unwrap();
+    assert_eq!(gateway.wait().code(), Some(0));
 }
 
 #[test]
@@ -159,8 +183,7 @@ fn a_handshake_in_flight_finishes() {
     eventually("the listener is closed", || refuses_connections(&gateway));
     go.send(()).unwrap();
     assert_eq!(client.take_head().unwrap().status(), 101);
-    client.send("hello").unwrap();
-    assert_eq!(client.take(5).unwrap(), b"hello");
+    assert_eq!(client.take(4).unwrap(), GOODBYE);
     drop(client);
     assert_eq!(gateway.wait().code(), Some(0));
 }

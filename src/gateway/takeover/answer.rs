@@ -25,8 +25,7 @@ pub(super) struct Answer {
     pub(super) body: Body,
 }
 
-/// The body of an answer (RFC 9112 section 6.3). A chunked body is decoded, and ends for the
-/// client with the connection.
+/// The body of an answer (RFC 9112 section 6.3). A chunked body is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// In chunks; this much of the current one is still to come.
@@ -107,7 +106,11 @@ fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<
         (_, [], None) => Body::Connection,
     };
     // A length goes on as it came, unless chunks say otherwise (RFC 9112 section 6.3).
-    let mut head = start(status, reason, fields, !matches!(body, Body::Chunk(_)));
+    let in_chunks = body.goes_on_in_chunks();
+    let mut head = start(status, reason, fields, !in_chunks);
+    if in_chunks {
+        head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     Ok((head, body))
 }
@@ -136,6 +139,12 @@ impl Body {
     /// Whether all of it was taken.
     pub(super) const fn is_complete(self) -> bool {
         matches!(self, Self::Complete)
+    }
+
+    /// Whether the client gets it in chunks: without a length, only a missing last chunk shows that
+    /// the upstream broke it off.
+    pub(super) const fn goes_on_in_chunks(self) -> bool {
+        matches!(self, Self::Chunk(_) | Self::Connection)
     }
 
     /// Whether the end of the connection is its end.
@@ -194,6 +203,20 @@ impl Body {
     }
 }
 
+/// A piece of a body as one chunk; an empty one is left out, since it would be the last.
+pub(super) fn chunk(piece: &Bytes) -> Vec<u8> {
+    if piece.is_empty() {
+        return Vec::new();
+    }
+    let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+    chunk.extend_from_slice(piece);
+    chunk.extend_from_slice(b"\r\n");
+    chunk
+}
+
+/// The end of a body in chunks.
+pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// The chunks of a body are not valid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -225,7 +248,10 @@ mod tests {
             assert!(parse(&format!("HTTP/1.1 403 \r\n{lengths}\r\n")).is_err(), "{lengths}");
         }
         let chunked = parse("HTTP/1.1 403 \r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n");
-        assert_eq!(text(&chunked.unwrap().unwrap()), "HTTP/1.1 403 \r\nConnection: close\r\n\r\n");
+        assert_eq!(
+            text(&chunked.unwrap().unwrap()),
+            "HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        );
     }
 
     #[test]

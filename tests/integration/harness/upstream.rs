@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     os::unix::net::UnixListener,
     path::Path,
     sync::{Arc, Mutex},
@@ -110,11 +110,6 @@ impl Upstream {
     /// What `upstream.url` has to be.
     pub(crate) fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.url.rsplit('/').next().unwrap().parse().unwrap()
     }
 
     /// What each connection brought so far, in Latin-1.
