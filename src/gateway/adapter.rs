@@ -17,7 +17,10 @@ use pingora::{
 use tokio::sync::watch;
 
 use super::{Phase, Snapshot, refuse};
-use crate::{access_log::Outcome, handshake::head::elements};
+use crate::{
+    access_log::Outcome,
+    handshake::{Refusal, head::elements},
+};
 
 /// What a plain request carries through Pingora, and what Pingora made of it.
 pub(super) struct Exchange {
@@ -148,6 +151,10 @@ fn remove_hop_by_hop(response: &mut ResponseHeader) {
 /// What an error of Pingora's means, by its closed type and source: its text may hold a head.
 fn outcome_of(error: &Error) -> Outcome {
     match (error.esource(), error.etype()) {
+        // Pingora's name for a body whose chunks are not valid.
+        (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk")) => {
+            Outcome::Refused(Refusal::AmbiguousFraming)
+        }
         (ErrorSource::Downstream, _) => Outcome::ClientClosed,
         (
             ErrorSource::Upstream,

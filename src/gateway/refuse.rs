@@ -47,11 +47,11 @@ pub(super) const fn status(outcome: Outcome) -> u16 {
     match outcome {
         Outcome::UpstreamMalformed | Outcome::UpstreamReset | Outcome::UpstreamUnreachable => 502,
         Outcome::UpstreamTimeout => 504,
+        Outcome::Refused(refusal) => answer(refusal).0,
         Outcome::ClientClosed
         | Outcome::Closed
         | Outcome::Cut
         | Outcome::InternalError
-        | Outcome::Refused(_)
         | Outcome::Served
         | Outcome::Upgraded => 500,
     }

@@ -99,11 +99,11 @@ fn values<'a>(fields: &[Field<'a>], name: &str) -> impl Iterator<Item = &'a [u8]
 }
 
 /// Origin-form (RFC 9112 section 3.2.1) of visible ASCII without what a parser behind us could
-/// cut or escape, or `*` of an `OPTIONS` request.
+/// cut or escape, or `*` of an `OPTIONS` request. `CONNECT` never has either (section 3.2.3).
 fn check_target(method: &str, target: &[u8]) -> Result<(), Refusal> {
     let is_legal = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'`');
     let is_origin_form = target.first() == Some(&b'/') && target.iter().all(is_legal);
-    if is_origin_form || (method == "OPTIONS" && target == b"*") {
+    if (is_origin_form && method != "CONNECT") || (method == "OPTIONS" && target == b"*") {
         Ok(())
     } else {
         Err(Refusal::IllegalTarget)

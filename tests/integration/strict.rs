@@ -80,6 +80,8 @@ fn a_target_that_is_not_served() {
         illegal("*"),
         illegal(&format!("?{q}")),
         illegal("agent.example:443"),
+        (head(&format!("CONNECT {}", target()), &[]), 400, "illegal_target"),
+        (head("CONNECT agent.example:443", &[]), 400, "illegal_target"),
         illegal(&format!("/s?a=\"&{q}")),
         illegal(&format!("/s?a=<>&{q}")),
         illegal(&format!("/s?a=`&{q}")),
@@ -221,4 +223,35 @@ fn a_plain_request_of_http_1_0_works() {
     let answer = client.take_answer().unwrap();
     assert_eq!((answer.status(), answer.text()), (200, "ok"));
     assert!(client.is_over(), "without keep-alive the connection ends");
+}
+
+#[test]
+fn a_host_that_only_pingora_refuses_is_logged_as_it_was_answered() {
+    let host = |host: &str| head(&format!("GET {}", target()), &[]).replace("agent.example", host);
+    refused(&[
+        (host("user@agent.example"), 400, "malformed_head"),
+        (host("a@b@agent.example"), 400, "malformed_head"),
+    ]);
+}
+
+#[test]
+fn a_body_whose_chunks_are_not_valid() {
+    for chunks in ["zz\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "3 3\r\nabc\r\n"] {
+        let upstream = Upstream::playing(|stream, _| {
+            let head = stream.take_head()?;
+            stream.take_body(&head)?;
+            stream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        });
+        let gateway = Gateway::before(&upstream);
+        let mut client = gateway.send(head("POST /a", &["Transfer-Encoding: chunked"]) + chunks);
+        let answer = client.take_answer().unwrap();
+        assert_eq!(answer.status(), 400, "{chunks:?}");
+        assert!(client.is_over());
+        let line = gateway.event("request");
+        assert_eq!(
+            (&line["status"], &line["outcome"]),
+            (&400.into(), &"ambiguous_framing".into()),
+            "{chunks:?}"
+        );
+    }
 }
