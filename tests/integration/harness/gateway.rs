@@ -154,12 +154,14 @@ impl Gateway {
         self.log().text()
     }
 
-    /// The access lines that `choose` chooses, once there are `count` of them.
+    /// The access lines that `choose` chooses, once there are `count` of them, in the order in which
+    /// their requests came: those of two connections may be written the other way round.
     #[track_caller]
     fn lines(&self, count: usize, choose: impl Fn(&Value) -> bool) -> Vec<Value> {
         let found = self.log().wait_for(|text| {
             let whole = text.rsplit_once('\n')?.0;
-            let lines: Vec<Value> = whole.lines().map(parse_line).filter(&choose).collect();
+            let mut lines: Vec<Value> = whole.lines().map(parse_line).filter(&choose).collect();
+            lines.sort_by_key(|line| line["request_id"].as_str().unwrap().to_owned());
             (lines.len() >= count).then_some(lines)
         });
         found.unwrap_or_else(|| panic!("{count} such lines did not come:\n{}", self.log_text()))
