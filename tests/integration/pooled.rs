@@ -12,6 +12,13 @@ fn plain(method: &str) -> String {
     head(&format!("{method} /a"), &["Content-Length: 0", &format!("X-Session-API-Key: {CANARY}")])
 }
 
+/// Has one request answered, and waits until the upstream's connection is back in the pool.
+#[track_caller]
+fn warm(gateway: &Gateway, method: &str) {
+    assert_eq!(gateway.exchange(plain(method)).status(), 200);
+    gateway.events("request", 1);
+}
+
 /// An upstream that answers the first request, then ends the connection as `end` says while the
 /// gateway may think it is idle; further connections are answered.
 fn closing_after_one(end: &'static str) -> Upstream {
@@ -47,7 +54,7 @@ fn requests(upstream: &Upstream, method: &str) -> usize {
 fn an_idle_connection_is_not_used_after_four_seconds() {
     let upstream = Upstream::answering(OK);
     let gateway = Gateway::before(&upstream);
-    assert_eq!(gateway.exchange(plain("GET")).status(), 200);
+    warm(&gateway, "GET");
     std::thread::sleep(Duration::from_millis(4_600));
     assert_eq!(gateway.exchange(plain("GET")).status(), 200);
     assert_eq!(upstream.received().len(), 2, "uvicorn would be about to close the first");
@@ -57,7 +64,7 @@ fn an_idle_connection_is_not_used_after_four_seconds() {
 fn a_connection_that_the_upstream_closed_is_not_used() {
     let upstream = closing_after_one("closes");
     let gateway = Gateway::before(&upstream);
-    assert_eq!(gateway.exchange(plain("POST")).status(), 200);
+    warm(&gateway, "POST");
     // The end has to reach the gateway; loopback is fast, but not instant.
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(gateway.exchange(plain("POST")).status(), 200);
@@ -70,7 +77,7 @@ fn what_may_have_been_done_is_never_sent_twice() {
         for method in ["POST", "PATCH"] {
             let upstream = closing_after_one(end);
             let gateway = Gateway::before(&upstream);
-            assert_eq!(gateway.exchange(plain(method)).status(), 200);
+            warm(&gateway, method);
             assert_eq!(gateway.exchange(plain(method)).status(), 502, "{end}: the client has to decide");
             assert_eq!(requests(&upstream, method), 2, "{end}: {method}");
         }
@@ -81,7 +88,7 @@ fn what_may_have_been_done_is_never_sent_twice() {
 fn what_may_be_repeated_is_repeated() {
     let upstream = closing_after_one("dies");
     let gateway = Gateway::before(&upstream);
-    assert_eq!(gateway.exchange(plain("GET")).status(), 200);
+    warm(&gateway, "GET");
     assert_eq!(gateway.exchange(plain("GET")).status(), 200);
     assert_eq!(requests(&upstream, "GET"), 3, "once, twice, and once more on a fresh connection");
     assert_eq!(gateway.events("request", 2).len(), 2, "one line a request, however often it was sent");
@@ -113,7 +120,7 @@ fn a_body_that_was_sent_is_not_sent_twice() {
         stream.send(OK)
     });
     let gateway = Gateway::before(&upstream);
-    assert_eq!(gateway.exchange(plain("GET")).status(), 200);
+    warm(&gateway, "GET");
     let upload = head("POST /upload", &["Content-Length: 9"]) + "only once";
     assert_eq!(gateway.exchange(upload).status(), 502);
     assert_eq!(bodies.recv_timeout(PATIENCE).unwrap(), b"only once");

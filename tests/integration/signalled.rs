@@ -59,7 +59,7 @@ fn sigterm_lets_a_request_finish_and_tells_every_socket() {
     gateway.signal(Signal::TERM);
     let (took, is_over) = timed(|| waiting.is_over());
     assert!(is_over && took < Duration::from_secs(1), "an idle connection ends at once: {took:?}");
-    assert!(refuses_connections(&gateway));
+    eventually("the listener is closed", || refuses_connections(&gateway));
     for socket in &mut sockets {
         assert_eq!(socket.take(4).unwrap(), GOODBYE);
     }
