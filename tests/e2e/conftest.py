@@ -1,0 +1,109 @@
+"""The fixtures: one agent server that is asked directly, one that only the gateways ask, and the gateways."""
+
+import dataclasses
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from harness import leaks
+from harness.agent_server import AgentServer
+from harness.certificate import Certificate
+from harness.credentials import NEVER_SEEN_BY_AGENT_SERVER_LOG, ONE
+from harness.gateway import Gateway
+from harness.model import Model
+from harness.raw import Connection
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A way to an agent server: directly, or through the gateway with or without TLS."""
+
+    name: str
+    url: str
+    address: tuple[str, int]
+    conversation: str
+    """The id of a conversation on the agent server at the end of this way."""
+    certificate: Certificate | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        return self.name == "direct"
+
+    @property
+    def socket_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        return self.certificate.trusting_context() if self.certificate else None
+
+    def connect(self) -> Connection:
+        return Connection(self.address, self.tls)
+
+
+@pytest.fixture(scope="session")
+def model():
+    model = Model()
+    yield model
+    model.stop()
+
+
+@pytest.fixture(scope="session")
+def agent_servers(tmp_path_factory):
+    """Two of the same: what the first logs of direct requests must not count against the gateway."""
+    servers = [AgentServer(name, tmp_path_factory.mktemp(name)) for name in ("asked-directly", "behind-gateway")]
+    try:
+        with ThreadPoolExecutor() as both:
+            list(both.map(AgentServer.ready, servers))
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def direct(agent_servers, model) -> Way:
+    server = agent_servers[0]
+    return Way("direct", server.url, server.address, server.start_conversation(model.settings))
+
+
+@pytest.fixture(scope="session")
+def agent_server_behind(agent_servers):
+    """The agent server that only the gateways ask; in the end its whole log must be without keys."""
+    directly_asked, behind = agent_servers
+    yield behind
+    behind.process.stop()
+    log = behind.process.printed
+    found = leaks.find(NEVER_SEEN_BY_AGENT_SERVER_LOG, log)
+    assert not found, "a key reached the log of the agent server behind the gateway:\n" + "\n".join(found)
+    assert b"/sockets/" in log, "the log holds no request, so that it holds no key says nothing"
+
+
+@pytest.fixture(scope="session")
+def conversation_behind(agent_server_behind, model) -> str:
+    return agent_server_behind.start_conversation(model.settings)
+
+
+@pytest.fixture(scope="session")
+def gateway(agent_server_behind, tmp_path_factory):
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"), agent_server_behind.url).ready()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway_with_tls(agent_server_behind, tmp_path_factory):
+    certificate = Certificate(tmp_path_factory.mktemp("certificate"))
+    gateway = Gateway(tmp_path_factory.mktemp("gateway-tls"), agent_server_behind.url, certificate).ready()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture(params=["gateway", "gateway_with_tls"], ids=["plain", "tls"])
+def through(request, conversation_behind) -> Way:
+    """Through the gateway, over each of its listeners; what it printed is searched after every test."""
+    gateway = request.getfixturevalue(request.param)
+    yield Way(request.param, gateway.url, gateway.address, conversation_behind, gateway.certificate)
+    gateway.require_silent()
