@@ -6,7 +6,8 @@ parameter carries one of the stray keys (see harness/credentials.py): a valid on
 says that the agent server did not take it.
 """
 
-from harness.opening import COMPLETE, VERSION_12, WITHOUT_KEY
+from harness.opening import VERSION_12, WITHOUT_KEY
+from harness.row import Row
 from harness.verdict import (
     AUTHENTICATED,
     MALFORMED,
@@ -16,28 +17,7 @@ from harness.verdict import (
     UNPARSED,
     VERSION,
     WAITING,
-    Answer,
 )
-
-
-class Row:
-    """A request, and the agent server's own answer to it."""
-
-    def __init__(
-        self,
-        name: str,
-        target: str,
-        answer: Answer,
-        *fields: str,
-        method: str = "GET",
-        version: str = "HTTP/1.1",
-        host: str | None = None,
-        opening: tuple[str, ...] = COMPLETE,
-        body: str = "",
-    ):
-        self.name, self.target, self.answer, self.fields = name, target, answer, fields
-        self.method, self.version, self.host, self.opening, self.body = method, version, host, opening, body
-
 
 ROWS = [
     Row("bash good query", "{bash}?session_api_key=secret-one", AUTHENTICATED),

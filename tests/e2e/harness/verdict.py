@@ -9,7 +9,7 @@ the agent server ignores a redundant message of authentication once it is satisf
 import json
 from dataclasses import dataclass
 
-from .opening import ACCEPT
+from .opening import accept
 from .raw import CLOSE, PING, PONG, TEXT, Connection, Head
 
 
@@ -44,7 +44,7 @@ def judge(connection: Connection, request: bytes) -> tuple[Answer, Head]:
     if head.status != 101:
         connection.read_body(head)
         return Answer(head.status_line), head
-    assert head.values("Sec-WebSocket-Accept") == [ACCEPT], head
+    assert head.values("Sec-WebSocket-Accept") == [accept(request)], head
     is_bash = b"bash" in request.split(b"\r\n")[0]
     connection.send_frame(TEXT, _NO_BASH_COMMAND if is_bash else _WRONG_AUTHENTICATION)
     return Answer(head.status_line, verdict(connection)), head
