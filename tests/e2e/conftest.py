@@ -32,6 +32,10 @@ class Way:
         return self.name == "direct"
 
     @property
+    def authority(self) -> str:
+        return f"{self.address[0]}:{self.address[1]}"
+
+    @property
     def socket_url(self) -> str:
         return self.url.replace("http", "ws", 1)
 
@@ -101,9 +105,24 @@ def gateway_with_tls(agent_server_behind, tmp_path_factory):
     gateway.stop()
 
 
+def _way_through(gateway: Gateway, conversation: str) -> Way:
+    return Way("through", gateway.url, gateway.address, conversation, gateway.certificate)
+
+
 @pytest.fixture(params=["gateway", "gateway_with_tls"], ids=["plain", "tls"])
-def through(request, conversation_behind) -> Way:
+def through(request, conversation_behind):
     """Through the gateway, over each of its listeners; what it printed is searched after every test."""
     gateway = request.getfixturevalue(request.param)
-    yield Way(request.param, gateway.url, gateway.address, conversation_behind, gateway.certificate)
+    yield _way_through(gateway, conversation_behind)
     gateway.require_silent()
+
+
+@pytest.fixture(params=["direct", "gateway", "gateway_with_tls"], ids=["direct", "plain", "tls"])
+def way(request):
+    """Every way there is: what a test says of it holds with and without the gateway."""
+    if request.param == "direct":
+        yield request.getfixturevalue("direct")
+    else:
+        gateway = request.getfixturevalue(request.param)
+        yield _way_through(gateway, request.getfixturevalue("conversation_behind"))
+        gateway.require_silent()

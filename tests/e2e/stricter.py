@@ -1,7 +1,7 @@
 """Where the gateway answers otherwise than the agent server, or for it: the complete list.
 
-DESIGN.md, section 2, promise 1 says what it may be. Whatever is not here is answered the same, and a
-row that is here and is answered the same after all fails too.
+Whatever is not here is answered the same, and a row that is here and is answered the same after all
+fails too. None of these lets anyone in whom the agent server would refuse.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ class Stricter:
 _NOT_ONE_HANDSHAKE = "it names websocket and is not exactly an opening handshake; hops could disagree on what it is"
 _FRAGMENT = "a target has no fragment, and where one begins is read differently from hop to hop"
 _PARSER = "Pingora's parser refuses this byte in a target"
+_CONTROL = "a field value has no control characters (RFC 9110, section 5.5)"
 _BODY = "what follows the head would be a body to one hop and frames to another"
 
 STRICTER: dict[str, Stricter] = {
@@ -41,4 +42,15 @@ STRICTER: dict[str, Stricter] = {
     "a chunked body": Stricter(400, _BODY),
     "Content-Length with Transfer-Encoding": Stricter(400, "the two disagree; request smuggling begins with such"),
     "line folding": Stricter(400, "obsolete line folding is read differently from hop to hop (RFC 9112, section 5.2)"),
+    "0x01 in the field's value": Stricter(400, _CONTROL),
+    "DEL in the field's value": Stricter(400, _CONTROL),
+}
+
+# Refused with the same status by both; the gateway does not ask, and has a reason phrase where the
+# agent server has none.
+ANSWERED_FOR_IT = {
+    "POST + upgrade hdrs": Stricter(400, _NOT_ONE_HANDSHAKE),
+    "missing ws key": Stricter(400, _NOT_ONE_HANDSHAKE),
+    "no version": Stricter(400, _NOT_ONE_HANDSHAKE),
+    "ws version 12": Stricter(426, _NOT_ONE_HANDSHAKE),
 }

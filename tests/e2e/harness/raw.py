@@ -42,6 +42,9 @@ class Connection:
     def __exit__(self, *_) -> None:
         self._stream.close()
 
+    def wait_at_most(self, seconds: float) -> None:
+        self._stream.settimeout(seconds)
+
     def send(self, data: bytes) -> None:
         self._stream.sendall(data)
 
