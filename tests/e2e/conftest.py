@@ -20,16 +20,15 @@ from harness.raw import Connection
 class Way:
     """A way to an agent server: directly, or through the gateway with or without TLS."""
 
-    name: str
     url: str
     address: tuple[str, int]
     conversation: str
     """The id of a conversation on the agent server at the end of this way."""
-    certificate: Certificate | None = None
+    gateway: Gateway | None = None
 
     @property
-    def is_direct(self) -> bool:
-        return self.name == "direct"
+    def certificate(self) -> Certificate | None:
+        return self.gateway.certificate if self.gateway else None
 
     @property
     def authority(self) -> str:
@@ -70,7 +69,7 @@ def agent_servers(tmp_path_factory):
 @pytest.fixture(scope="session")
 def direct(agent_servers, model) -> Way:
     server = agent_servers[0]
-    return Way("direct", server.url, server.address, server.start_conversation(model.settings))
+    return Way(server.url, server.address, server.start_conversation(model.settings))
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +105,7 @@ def gateway_with_tls(agent_server_behind, tmp_path_factory):
 
 
 def _way_through(gateway: Gateway, conversation: str) -> Way:
-    return Way("through", gateway.url, gateway.address, conversation, gateway.certificate)
+    return Way(gateway.url, gateway.address, conversation, gateway)
 
 
 @pytest.fixture(params=["gateway", "gateway_with_tls"], ids=["plain", "tls"])

@@ -52,7 +52,7 @@ class Process:
     def printed(self) -> bytes:
         return self.output + b"\n" + self.errors
 
-    def wait_for(self, pattern: str, stream: str = "errors", timeout: float = START_TIMEOUT) -> re.Match:
+    def wait_for(self, pattern: str, stream: str = "errors", timeout: float = 20) -> re.Match:
         """The first match of `pattern` in the stream, as soon as it is there."""
         deadline = time.monotonic() + timeout
         compiled = re.compile(pattern.encode(), re.MULTILINE)
@@ -91,4 +91,4 @@ class Process:
         return self._child.poll() is not None and not any(reader.is_alive() for reader in self._readers)
 
     def _tail(self) -> str:
-        return self.printed.decode(errors="replace")[-4000:]
+        return self.printed.decode(errors="replace")[-1500:]
