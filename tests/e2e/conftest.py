@@ -22,8 +22,9 @@ class Way:
 
     url: str
     address: tuple[str, int]
+    agent_server: AgentServer
     conversation: str
-    """The id of a conversation on the agent server at the end of this way."""
+    """The id of a conversation on that agent server."""
     gateway: Gateway | None = None
 
     @property
@@ -69,7 +70,7 @@ def agent_servers(tmp_path_factory):
 @pytest.fixture(scope="session")
 def direct(agent_servers, model) -> Way:
     server = agent_servers[0]
-    return Way(server.url, server.address, server.start_conversation(model.settings))
+    return Way(server.url, server.address, server, server.start_conversation(model.settings))
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +86,9 @@ def agent_server_behind(agent_servers):
 
 
 @pytest.fixture(scope="session")
-def conversation_behind(agent_server_behind, model) -> str:
-    return agent_server_behind.start_conversation(model.settings)
+def way_through(agent_server_behind, model):
+    conversation = agent_server_behind.start_conversation(model.settings)
+    return lambda gateway: Way(gateway.url, gateway.address, agent_server_behind, conversation, gateway)
 
 
 @pytest.fixture(scope="session")
@@ -104,15 +106,11 @@ def gateway_with_tls(agent_server_behind, tmp_path_factory):
     gateway.stop()
 
 
-def _way_through(gateway: Gateway, conversation: str) -> Way:
-    return Way(gateway.url, gateway.address, conversation, gateway)
-
-
 @pytest.fixture(params=["gateway", "gateway_with_tls"], ids=["plain", "tls"])
-def through(request, conversation_behind):
+def through(request, way_through):
     """Through the gateway, over each of its listeners; what it printed is searched after every test."""
     gateway = request.getfixturevalue(request.param)
-    yield _way_through(gateway, conversation_behind)
+    yield way_through(gateway)
     gateway.require_silent()
 
 
@@ -123,5 +121,11 @@ def way(request):
         yield request.getfixturevalue("direct")
     else:
         gateway = request.getfixturevalue(request.param)
-        yield _way_through(gateway, request.getfixturevalue("conversation_behind"))
+        yield request.getfixturevalue("way_through")(gateway)
         gateway.require_silent()
+
+
+@pytest.fixture
+def new_conversation(way, model) -> str:
+    """The id of a conversation that no other test speaks in."""
+    return way.agent_server.start_conversation(model.settings)

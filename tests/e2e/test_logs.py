@@ -11,24 +11,24 @@ from harness.verdict import AUTHENTICATED, judge
 from rows import ROWS
 
 
-def test_without_the_gateway_the_key_is_in_the_log(direct, agent_servers):
+def test_without_the_gateway_the_key_is_in_the_log(direct):
     """The disease, and the proof that the search of the other agent server's log can find it."""
     with direct.connect() as connection:
         row = Row("", f"{{events}}?session_api_key={ONE}&from=directly", AUTHENTICATED)
         judge(connection, row.bytes(direct.address, direct.conversation))
-    log = agent_servers[0].process
+    log = direct.agent_server.process
     log.wait_for(r"from=directly[^\n]*\[accepted\]")
     assert leaks.find([ONE], log.errors)
 
 
 @pytest.mark.parametrize("spelling", ["session_api_key=secret-one", "%73ession%5Fapi%5Fke%79=secret%2Done"])
-def test_with_the_gateway_the_rest_of_the_query_is_there_byte_for_byte(through, agent_server_behind, spelling):
+def test_with_the_gateway_the_rest_of_the_query_is_there_byte_for_byte(through, spelling):
     mark = f"{through.address[1]}-{len(spelling)}"
     query = f"a=%2b+%7E&{spelling}&&resend_mode=all&mark={mark}"
     with through.connect() as connection:
         answer, _ = judge(connection, Row("", "{events}?" + query, AUTHENTICATED).bytes(through.address, through.conversation))
     assert answer == AUTHENTICATED
-    line = agent_server_behind.process.wait_for(rf"WebSocket /sockets/events/\S*mark={mark}[^\n]*\[accepted\]")
+    line = through.agent_server.process.wait_for(rf"WebSocket /sockets/events/\S*mark={mark}[^\n]*\[accepted\]")
     assert b"?a=%2b+%7E&&resend_mode=all&mark=" in line[0]
 
 

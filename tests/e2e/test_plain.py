@@ -99,9 +99,9 @@ def test_a_command_runs_and_its_output_comes_back(way):
 
 
 @pytest.mark.parametrize("shape", ["length", "chunks", "expect"])
-def test_an_upload_arrives_whole_and_comes_back(way, agent_servers, shape):
+def test_an_upload_arrives_whole_and_comes_back(way, shape):
     content = os.urandom(3_000_001)
-    path = f"{(agent_servers[1] if way.gateway else agent_servers[0]).folder}/upload-{shape}"
+    path = f"{way.agent_server.folder}/upload-{shape}"
     form = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + content + b"\r\n--edge--\r\n"
     lines = [f"POST /api/file/upload?path={path} HTTP/1.1", f"Host: {way.authority}", GOOD, "Content-Type: multipart/form-data; boundary=edge"]
     lines.append("Transfer-Encoding: chunked" if shape == "chunks" else f"Content-Length: {len(form)}")
