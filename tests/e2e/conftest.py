@@ -1,50 +1,18 @@
 """The fixtures: one agent server that is asked directly, one that only the gateways ask, and the gateways."""
 
-import dataclasses
-import ssl
+import asyncio
+import inspect
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from harness import leaks
 from harness.agent_server import AgentServer
 from harness.certificate import Certificate
-from harness.credentials import NEVER_SEEN_BY_AGENT_SERVER_LOG, ONE
+from harness.credentials import NEVER_SEEN_BY_AGENT_SERVER_LOG
 from harness.gateway import Gateway
 from harness.model import Model
-from harness.raw import Connection
-
-
-@dataclasses.dataclass(frozen=True)
-class Way:
-    """A way to an agent server: directly, or through the gateway with or without TLS."""
-
-    url: str
-    address: tuple[str, int]
-    agent_server: AgentServer
-    conversation: str
-    """The id of a conversation on that agent server."""
-    gateway: Gateway | None = None
-
-    @property
-    def certificate(self) -> Certificate | None:
-        return self.gateway.certificate if self.gateway else None
-
-    @property
-    def authority(self) -> str:
-        return f"{self.address[0]}:{self.address[1]}"
-
-    @property
-    def socket_url(self) -> str:
-        return self.url.replace("http", "ws", 1)
-
-    @property
-    def tls(self) -> ssl.SSLContext | None:
-        return self.certificate.trusting_context() if self.certificate else None
-
-    def connect(self) -> Connection:
-        return Connection(self.address, self.tls)
+from harness.way import Way
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +97,17 @@ def way(request):
 def new_conversation(way, model) -> str:
     """The id of a conversation that no other test speaks in."""
     return way.agent_server.start_conversation(model.settings)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test may be a coroutine; each runs on a loop of its own.
+
+    Clients of WebSockets are: those that use threads read and write one TLS connection from two of
+    them, which Python's ssl module does not always survive.
+    """
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    asyncio.run(pyfuncitem.obj(**arguments))
+    return True

@@ -3,7 +3,7 @@
 Many of them are stricter through the gateway: stricter.py has each with its reason.
 """
 
-from harness.opening import COMPLETE, KEY, UPGRADE, VERSION_13
+from harness.opening import KEY, UPGRADE, VERSION_13
 from harness.row import Row
 from harness.verdict import AUTHENTICATED, MALFORMED, NO_ROUTE, REFUSED, UNPARSED, WAITING
 

@@ -1,5 +1,6 @@
 """Real clients hold a conversation with the real agent server, directly and through the gateway."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,13 +9,12 @@ from urllib.parse import quote
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
+from harness.client import TIMEOUT, hold_conversation, open_events
 from harness.credentials import LATIN, ONE, RESERVED, TWO, WRONG
 from harness.model import answer_to
 from harness.process import clean_environment
 
-TIMEOUT = 30
 OFFICIAL_SDK = Path(__file__).parent / "clients" / "official_sdk.py"
 
 
@@ -36,54 +36,40 @@ def test_the_official_sdk_holds_a_conversation(way, model, tmp_path):
     assert answers == [answer_to(message) for message in said]
 
 
-def open_socket(way, conversation: str, query: str = "", fields: dict[str, str] | None = None) -> ClientConnection:
-    url = f"{way.socket_url}/sockets/events/{conversation}{query}"
-    return connect(url, additional_headers=fields, ssl=way.tls, open_timeout=TIMEOUT)
-
-
 @pytest.mark.parametrize("credential", [ONE, TWO, RESERVED, LATIN])
-def test_a_socket_with_the_key_in_the_query(way, new_conversation, credential):
+async def test_a_socket_with_the_key_in_the_query(way, new_conversation, credential):
     query = f"?resend_all=true&session_api_key={quote(credential, safe='')}"
-    with open_socket(way, new_conversation, query) as socket:
-        hold_conversation(socket, "by query")
+    async with open_events(way, new_conversation, query) as socket:
+        await hold_conversation(socket, "by query")
 
 
-def test_a_socket_with_the_key_in_the_field(way, new_conversation):
-    with open_socket(way, new_conversation, fields={"X-Session-API-Key": ONE}) as socket:
-        hold_conversation(socket, "by field")
+async def test_a_socket_with_the_key_in_the_field(way, new_conversation):
+    async with open_events(way, new_conversation, fields={"X-Session-API-Key": ONE}) as socket:
+        await hold_conversation(socket, "by field")
 
 
-def test_a_socket_with_the_key_in_the_first_message(way, new_conversation):
-    with open_socket(way, new_conversation, "?resend_mode=all") as socket:
-        socket.send(json.dumps({"type": "auth", "session_api_key": ONE}))
-        hold_conversation(socket, "by first message")
+async def test_a_socket_with_the_key_in_the_first_message(way, new_conversation):
+    async with open_events(way, new_conversation, "?resend_mode=all") as socket:
+        await socket.send(json.dumps({"type": "auth", "session_api_key": ONE}))
+        await hold_conversation(socket, "by first message")
 
 
 @pytest.mark.parametrize("query, fields", [(f"?session_api_key={WRONG}", {}), ("", {"X-Session-API-Key": WRONG})], ids=["query", "field"])
-def test_a_wrong_key_is_refused_as_ever(way, query, fields):
+async def test_a_wrong_key_is_refused_as_ever(way, query, fields):
     with pytest.raises(InvalidStatus) as refused:
-        open_socket(way, way.conversation, query, fields)
+        await open_events(way, way.conversation, query, fields)
     assert refused.value.response.status_code == 403
     assert refused.value.response.body == b""
 
 
-def test_a_message_of_many_segments_passes_whole(way, new_conversation):
+async def test_a_message_of_many_segments_passes_whole(way, new_conversation):
     """Hard to compress, so that permessage-deflate does not make it small."""
     noise = "".join(chr(0x4E00 + (index * index * 7919) % 20011) for index in range(300_000))
-    with open_socket(way, new_conversation, f"?session_api_key={ONE}") as socket:
-        hold_conversation(socket, noise)
+    async with open_events(way, new_conversation, f"?session_api_key={ONE}") as socket:
+        await hold_conversation(socket, noise)
 
 
-def test_a_ping_is_answered(way):
-    with open_socket(way, way.conversation, f"?session_api_key={ONE}") as socket:
-        assert socket.ping(b"are you there").wait(TIMEOUT)
-
-
-def hold_conversation(socket: ClientConnection, message: str) -> None:
-    """Says something as the user, and reads events until the agent has answered."""
-    socket.send(json.dumps({"role": "user", "content": [{"type": "text", "text": message}]}))
-    while True:
-        event = json.loads(socket.recv(timeout=TIMEOUT))
-        if event["kind"] == "MessageEvent" and event["source"] == "agent":
-            assert event["llm_message"]["content"][0]["text"] == answer_to(message)
-            return
+async def test_a_ping_is_answered(way):
+    async with open_events(way, way.conversation, f"?session_api_key={ONE}") as socket:
+        async with asyncio.timeout(TIMEOUT):
+            await (await socket.ping(b"are you there"))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness import leaks
-from harness.credentials import ONE
+from harness.credentials import ONE, STRAY
 from harness.row import Row
 from harness.verdict import AUTHENTICATED, judge
 from rows import ROWS
@@ -30,6 +30,17 @@ def test_with_the_gateway_the_rest_of_the_query_is_there_byte_for_byte(through, 
     assert answer == AUTHENTICATED
     line = through.agent_server.process.wait_for(rf"WebSocket /sockets/events/\S*mark={mark}[^\n]*\[accepted\]")
     assert b"?a=%2b+%7E&&resend_mode=all&mark=" in line[0]
+
+
+@pytest.mark.parametrize("name", ["SESSION_API_KEY", "session-api-key", "session%255Fapi_key", "session_api_key%00", "session_api_key[]"])
+def test_a_look_alike_is_another_application_s_and_is_forwarded(through, name):
+    mark = f"{through.address[1]}-{sum(name.encode())}"
+    query = f"{name}={STRAY}&session_api_key={ONE}&{name}&mark={mark}"
+    with through.connect() as connection:
+        answer, _ = judge(connection, Row("", "{events}?" + query, AUTHENTICATED).bytes(through.address, through.conversation))
+    assert answer == AUTHENTICATED
+    line = through.agent_server.process.wait_for(rf"WebSocket /sockets/events/\S*mark={mark}[^\n]*\[accepted\]")
+    assert f"?{name}={STRAY}&{name}&mark={mark}".encode() in line[0]
 
 
 def test_the_access_log_says_where_the_key_was(through):

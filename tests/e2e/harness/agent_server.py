@@ -26,9 +26,9 @@ _VARIABLES = {
 class AgentServer:
     """`ready` must be called before the first use; starting several at once saves time."""
 
-    def __init__(self, name: str, folder: Path):
+    def __init__(self, name: str, folder: Path, port: int | None = None):
         self.folder = folder
-        self.port = _free_port()
+        self.port = port or _free_port()
         keys = {f"OH_SESSION_API_KEYS_{index}": key for index, key in enumerate(ACCEPTED)}
         command = [sys.executable, "-m", "openhands.agent_server", "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = Process(name, command, folder, clean_environment(folder, **_VARIABLES, **keys))
