@@ -8,6 +8,15 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use self::parse::Loaded;
+
+mod document;
+mod parse;
+pub mod problem;
+#[cfg(test)]
+mod tests;
+mod value;
+
 /// A complete, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

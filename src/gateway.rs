@@ -7,8 +7,9 @@
 use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
-use pingora::{proxy::HttpProxy, server::configuration::ServerConf};
+use pingora::proxy::HttpProxy;
 use tokio::{sync::watch, time::Instant};
+use tokio_rustls::TlsAcceptor;
 
 use self::{adapter::Adapter, upstream::Upstream};
 use crate::{
@@ -16,6 +17,8 @@ use crate::{
     config::Config,
     handshake::CredentialSource,
     metrics::Metrics,
+    phase::Phase,
+    server::{StartError, tls},
 };
 
 mod adapter;
@@ -27,33 +30,28 @@ mod upstream;
 
 pub use self::downstream::{Downstream, Transport};
 
-/// The configuration that one request sees, from its first phase to its log line.
+/// The configuration that one request sees, from its first phase to its log line, and what was
+/// made of it.
 pub struct Snapshot {
     /// The valid configuration.
     pub config: Config,
+    /// What serves TLS, where it is served.
+    pub acceptor: Option<TlsAcceptor>,
     upstream: Upstream,
+    proxy: Arc<HttpProxy<Adapter>>,
 }
 
 impl Snapshot {
     /// Prepares a configuration for serving.
     ///
     /// # Errors
-    /// The roots for an `https` upstream cannot be had.
-    pub fn new(config: Config) -> Result<Self, crate::server::StartError> {
+    /// A file of `listen.tls`, or the roots for an `https` upstream, cannot be used.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        let acceptor = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let upstream = Upstream::new(&config)?;
-        Ok(Self { config, upstream })
+        let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(upstream::pingora(&config)), Adapter));
+        Ok(Self { config, acceptor, upstream, proxy })
     }
-}
-
-/// How far the process is on its way to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Everything is served.
-    Serving,
-    /// What is open may finish; nothing new begins.
-    Draining,
-    /// What is still open ends now.
-    Cut,
 }
 
 /// What all connections share.
@@ -65,7 +63,6 @@ pub struct Gateway {
     /// The counters.
     pub metrics: Metrics,
     phase: watch::Receiver<Phase>,
-    proxy: Arc<HttpProxy<Adapter>>,
     /// Pingora wants to be told by a watch of its own; we tell it by each request's keep-alive.
     never: watch::Receiver<bool>,
     _never: watch::Sender<bool>,
@@ -79,24 +76,8 @@ impl Gateway {
         metrics: Metrics,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let conf = ServerConf {
-            // The first try, and one more where a pooled connection had just been closed and the
-            // request may be repeated safely.
-            max_retries: 2,
-            ca_file: snapshot.config.upstream.ca_file.as_ref().map(|path| path.display().to_string()),
-            ..ServerConf::default()
-        };
-        let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(conf), Adapter));
         let (sender, never) = watch::channel(false);
-        Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
-            access_log,
-            metrics,
-            phase,
-            proxy,
-            never,
-            _never: sender,
-        }
+        Self { snapshot: ArcSwap::from_pointee(snapshot), access_log, metrics, phase, never, _never: sender }
     }
 
     /// Writes and counts one record: every exit ends here.
@@ -118,10 +99,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(client: Option<std::net::IpAddr>) -> Self {
+    fn new(client: Option<std::net::IpAddr>, started: Instant) -> Self {
         Self {
             request_id: RequestId::next(),
-            started: Instant::now(),
+            started,
             client,
             method: Method::OTHER,
             target: RedactedTarget::unknown(),

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use self::head::{Body, Head};
 use crate::config;
 
+pub mod chunks;
 mod forward;
 pub mod head;
 mod opening;

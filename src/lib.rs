@@ -1,9 +1,62 @@
-//! hushgate: an authentication gateway in front of an agent server.
+//! hushgate: an authentication gateway that stands in front of an existing agent server and keeps
+//! session keys out of URLs and out of every log. This page is its architecture.
+//!
+//! # The way of a request
+//! ```text
+//! downstream ─▶ server: accept, TLS
+//!    ─▶ gateway::connection: read one head under a deadline; take one Snapshot of the configuration
+//!    ─▶ handshake::judge: what does it present, what may go on?                             (pure)
+//!         ├─ Refusal ─────────▶ gateway::refuse: an answer that gives no reason, then close
+//!         ├─ Opening handshake ▶ gateway::takeover: our own handshake upstream ─▶ its answer
+//!         │                       └─ 101 ─▶ relay: two streams until both have ended
+//!         └─ Plain request ───▶ gateway::adapter: Pingora's HTTP proxy ─▶ response, next request
+//!    ─▶ access_log, metrics: one record                                   ◀ every exit ends here
+//! ```
+//! Pingora never sees what a client sent. Each request's head is read and judged here first, and
+//! what Pingora parses is the head that may go on: the credential moved out of the URL, the
+//! parameter cut, forged and hop-by-hop fields gone. So none of Pingora's own lines can hold a
+//! credential of a URL, a malformed head still writes a line of ours, and the limits of time and
+//! size hold for the head as a whole. Opening handshakes do not enter Pingora at all, since it
+//! holds tens of KiB for every idle socket and cuts quiet ones.
+//!
+//! # Invariants
+//! - Only [`gateway`] and [`server`] name Pingora. The pure rooms do no I/O, read no clock and take
+//!   no lock.
+//! - A request's bytes reach a log only through [`access_log::Record`], which has no room for any
+//!   but the redacted target. Nothing prints a Pingora error's text or a request head, and no
+//!   library's text reaches standard error.
+//! - No error holds text from a peer or from a secret: configuration keys, positions and lengths only.
+//! - A request sees one [`gateway::Snapshot`] from its first phase to its log line. Configuration is
+//!   checked when it is loaded; no request can fail because of it.
+//! - What goes upstream is what was judged: no second parser decides about a credential.
+//! - No `unwrap`, `expect`, indexing or `as` where a peer can reach. `unsafe` is forbidden.
+//!
+//! `tests/tidy.rs` reads the sources for those that a test can read.
+//!
+//! # The rooms
+//! Dependencies point down only.
+//!
+//! | room | what it is for | |
+//! | --- | --- | --- |
+//! | `main.rs` | arguments, configuration, server, exit codes | |
+//! | [`demo`] | an embedded agent server behind a gateway, and the story of one key | I/O |
+//! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
+//! | [`gateway`] | the thin adapter between connections, the pure rooms, Pingora and the upstream | I/O |
+//! | [`relay`] | two streams after a 101: backpressure, half-close, idle limit, goodbye | I/O |
+//! | [`handshake`] | the rules of normalisation, and the strict side | pure |
+//! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
+//! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
+//! | [`metrics`] | Prometheus families, labelled by closed words only | |
+//! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
+//! | [`phase`] | how far the process is on its way to its end | pure |
+//! | [`secret`] | a credential that can be carried on and never shown | pure |
 pub mod access_log;
 pub mod config;
+pub mod demo;
 pub mod gateway;
 pub mod handshake;
 pub mod metrics;
+pub mod phase;
 pub mod relay;
 pub mod secret;
 pub mod server;

@@ -1,11 +1,180 @@
-//! The `hushgate` command.
-use clap::Parser;
+//! The `hushgate` command: arguments, configuration, server, exit code.
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use hushgate::{
+    config::{
+        Config, Loaded,
+        problem::{Place, Problem},
+    },
+    demo,
+    server::{
+        self, Server, StartError, diagnostics,
+        lifetime::{self, Signals},
+        system,
+    },
+};
+
+/// Exit codes beside 0.
+mod exit {
+    /// The gateway could not start.
+    pub(super) const NOT_STARTED: u8 = 1;
+    /// The demo showed something else than it promises.
+    pub(super) const NOT_HELD: u8 = 1;
+    /// The command line is wrong (`EX_USAGE`).
+    pub(super) const USAGE: u8 = 64;
+    /// The configuration is wrong (`EX_CONFIG`).
+    pub(super) const CONFIGURATION: u8 = 78;
+}
 
 /// An authentication gateway that keeps session keys out of URLs and out of every log.
 #[derive(Parser)]
-#[command(version)]
-struct Arguments {}
+#[command(version, propagate_version = true)]
+struct Arguments {
+    /// The configuration; variables such as `HUSHGATE_UPSTREAM__URL` override single keys.
+    #[arg(long, global = true, value_name = "FILE", default_value = "gateway.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
 
-fn main() {
-    let Arguments {} = Arguments::parse();
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reopens the log and reloads.
+    Run,
+    /// Say everything that is wrong with the configuration and with the files that it names.
+    Check,
+    /// Show what hushgate does, with an agent server of its own on loopback, then serve a page.
+    Demo {
+        /// End after the walk, with exit code 0 if all held.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and the version are answers, not errors.
+            let code = if error.use_stderr() { exit::USAGE } else { 0 };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    match arguments.command {
+        Command::Run => run(&arguments.config),
+        Command::Check => check(&arguments.config),
+        Command::Demo { once } => demonstrate(once),
+    }
+}
+
+fn demonstrate(once: bool) -> ExitCode {
+    diagnostics::install(Some(&env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned())));
+    let options = demo::Options { once, colour: demo::wants_colour() };
+    let given = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(demo::run(options, &mut io::stdout())),
+        Err(error) => return fail(format_args!("cannot start a runtime: {}", error.kind())),
+    };
+    match given {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => exit::NOT_HELD.into(),
+        Err(error) => fail(format_args!("{error}")),
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    match load(file) {
+        Ok(_) => {
+            say(io::stdout(), format_args!("{}: no problem found", file.display()));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => complain(file, &problems),
+    }
+}
+
+fn run(file: &Path) -> ExitCode {
+    system::forbid_core_dumps();
+    diagnostics::install(env::var("RUST_LOG").ok().as_deref());
+    let loaded = match load(file) {
+        Ok(loaded) => loaded,
+        Err(problems) => return complain(file, &problems),
+    };
+    system::allow_descriptors(loaded.config.limits.connections);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(format_args!("cannot start a runtime: {}", error.kind())),
+    };
+    let ended = runtime.block_on(serve(loaded.config, file));
+    // What a drain left behind does not hold the end up.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(format_args!("{error}")),
+    }
+}
+
+async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
+    let signals = Signals::listen().map_err(|error| StartError::Signals { reason: error.kind() })?;
+    let tls = if config.listen.tls.is_some() { " (TLS)" } else { "" };
+    let server = Server::start(config).await?;
+    // Standard output is the access log's.
+    say(io::stderr(), format_args!("hushgate listens on {}{tls}", server.address()));
+    say(io::stderr(), format_args!("hushgate admin on {}", server.admin_address()));
+    let load = || match load(file) {
+        Ok(loaded) => Some(loaded.config),
+        Err(problems) => {
+            complain(file, &problems);
+            None
+        }
+    };
+    lifetime::serve(server, signals, load).await;
+    Ok(())
+}
+
+/// Reads the configuration, the environment, and every file that they name.
+fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        let reason = if error.kind() == io::ErrorKind::InvalidData {
+            "is not UTF-8".to_owned()
+        } else {
+            format!("cannot be read: {}; name another file with --config", error.kind())
+        };
+        vec![Problem::new(&Place::File, "", reason)]
+    })?;
+    let variables =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
+    let loaded = Config::parse(&text, variables)?;
+    let problems: Vec<_> = server::check_files(&loaded.config)
+        .into_iter()
+        .map(|file| loaded.problem(file.option, format!("{}: {}", file.path.display(), file.problem)))
+        .collect();
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+fn complain(file: &Path, problems: &[Problem]) -> ExitCode {
+    let file = file.display().to_string();
+    for problem in problems {
+        say(io::stderr(), format_args!("{}", problem.render(&file)));
+    }
+    let count =
+        if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+    say(io::stderr(), format_args!("{count} found"));
+    exit::CONFIGURATION.into()
+}
+
+fn fail(reason: std::fmt::Arguments<'_>) -> ExitCode {
+    say(io::stderr(), format_args!("hushgate: could not start: {reason}"));
+    exit::NOT_STARTED.into()
+}
+
+/// The one door for what the command says. A closed pipe is nobody's concern.
+fn say(mut to: impl Write, line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(to, "{line}");
 }

@@ -66,6 +66,10 @@ impl Metrics {
             )?,
             registry,
         };
+        // What an alert watches exists from the start, as zero.
+        for succeeded in [true, false] {
+            let _at_zero = metrics.reloads.with_label_values(&[result(succeeded)]);
+        }
         let build =
             IntCounterVec::new(Opts::new("hushgate_build_info", "The running version."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
@@ -101,7 +105,7 @@ impl Metrics {
 
     /// Counts a reload.
     pub fn config_reloaded(&self, succeeded: bool) {
-        self.reloads.with_label_values(&[if succeeded { "ok" } else { "error" }]).inc();
+        self.reloads.with_label_values(&[result(succeeded)]).inc();
     }
 
     /// The text exposition of everything counted; `dropped` is the access log's own count.
@@ -112,6 +116,10 @@ impl Metrics {
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+const fn result(succeeded: bool) -> &'static str {
+    if succeeded { "ok" } else { "error" }
 }
 
 #[cfg(test)]

@@ -8,17 +8,20 @@ use tokio::{
     sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     access_log::AccessLog,
-    config::{Config, Sink},
-    gateway::{Gateway, Phase, Snapshot, Transport, connection},
+    config::{Config, Endpoint, Sink},
+    gateway::{Gateway, Snapshot, Transport, connection},
     metrics::Metrics,
+    phase::Phase,
 };
 
 mod admin;
 pub mod diagnostics;
+pub mod lifetime;
+mod reload;
+pub mod system;
 pub mod tls;
 
 /// How long a TLS handshake may take.
@@ -48,19 +51,30 @@ pub enum StartError {
     /// The metrics cannot be registered.
     #[error("the metrics cannot be registered")]
     Metrics,
-    /// A TLS file is missing, unreadable, or not what it should be.
-    #[error("{option}: {path}: {problem}")]
-    TlsFile {
-        /// The configuration's name for it.
-        option: &'static str,
-        /// The configured path.
-        path: PathBuf,
-        /// What is wrong, and what to do.
-        problem: String,
+    /// A file of the TLS configuration cannot be used.
+    #[error(transparent)]
+    File(#[from] FileProblem),
+    /// The system does not let us listen to signals.
+    #[error("cannot listen to signals: {reason}")]
+    Signals {
+        /// What the system says.
+        reason: io::ErrorKind,
     },
     /// The host of an `https` upstream is no name that a certificate could have.
     #[error("upstream.url: the host is not a name or an address that a certificate can be verified for")]
     UpstreamName,
+}
+
+/// A file that is missing, unreadable, or not what it should be.
+#[derive(Debug, Error)]
+#[error("{option}: {path}: {problem}")]
+pub struct FileProblem {
+    /// The configuration key that names it.
+    pub option: &'static str,
+    /// The configured path.
+    pub path: PathBuf,
+    /// What is wrong, and what to do. It holds nothing of the file.
+    pub problem: String,
 }
 
 /// A running gateway.
@@ -81,7 +95,6 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Another part of the process may have chosen a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let acceptor = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let snapshot = Snapshot::new(config)?;
         let config = &snapshot.config;
         let access_log = AccessLog::open(&config.access_log.sink).map_err(|error| StartError::AccessLog {
@@ -98,7 +111,7 @@ impl Server {
         let (phase, watched) = watch::channel(Phase::Serving);
         let gateway = Arc::new(Gateway::new(snapshot, access_log, metrics, watched.clone()));
         let admin = tokio::spawn(admin::serve(admin, Arc::clone(&gateway), watched.clone()));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&gateway), acceptor, places, watched));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&gateway), places, watched));
         Ok(Self { gateway, address, admin_address, phase: Arc::new(phase), accepting, admin })
     }
 
@@ -118,16 +131,16 @@ impl Server {
     }
 
     /// Takes a new configuration over, for every request that begins from now on. Open sockets are
-    /// not touched. Where clients connect, where lines go and how many places there are stay as
-    /// they were at the start.
+    /// not touched. What only a start can change stays as it is; the keys concerned are given back.
     ///
     /// # Errors
     /// The new configuration cannot be served; the old one stays.
-    pub fn reload(&self, config: Config) -> Result<(), StartError> {
+    pub fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
+        let kept = reload::keep_from_the_start(&self.gateway.snapshot.load().config, &mut config);
         let snapshot = Snapshot::new(config);
         self.gateway.metrics.config_reloaded(snapshot.is_ok());
         self.gateway.snapshot.store(Arc::new(snapshot?));
-        Ok(())
+        Ok(kept)
     }
 
     /// Counts a reload whose configuration was not valid.
@@ -135,10 +148,13 @@ impl Server {
         self.gateway.metrics.config_reloaded(false);
     }
 
-    /// Stops accepting, lets requests finish and sockets close, and returns when the last is gone,
-    /// or when `drain.timeout` is over and what was left has been cut.
+    /// Becomes unready, stops accepting after `drain.delay`, lets requests finish and sockets close,
+    /// and returns when the last is gone, or when `drain.timeout` is over and what was left has been
+    /// cut.
     pub async fn drain(self) {
         let drain = self.gateway.snapshot.load().config.drain;
+        self.phase.send_replace(Phase::Unready);
+        tokio::time::sleep(drain.delay).await;
         self.phase.send_replace(Phase::Draining);
         let mut connections = self.accepting.await.unwrap_or_default();
         let all_gone = async { while connections.join_next().await.is_some() {} };
@@ -165,29 +181,22 @@ async fn bind(option: &'static str, address: SocketAddr) -> Result<(TcpListener,
 async fn accept(
     listener: TcpListener,
     gateway: Arc<Gateway>,
-    acceptor: Option<TlsAcceptor>,
     places: usize,
     mut phase: watch::Receiver<Phase>,
 ) -> JoinSet<()> {
-    let delay = {
-        let gateway = Arc::clone(&gateway);
-        async move {
-            let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
-            tokio::time::sleep(gateway.snapshot.load().config.drain.delay).await;
-        }
-    };
-    let mut delay = std::pin::pin!(delay);
+    let mut draining = std::pin::pin!(phase.wait_for(|phase| *phase >= Phase::Draining));
     let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut delay => return connections,
+            _ = &mut draining => return connections,
             _ = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, peer.ip()),
+            // A listener on [::] sees IPv4 peers as mapped addresses.
+            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
             Err(error) => {
                 // Out of descriptors, most likely: wait for one instead of asking in a loop.
                 tracing::warn!(reason = %error.kind(), "cannot accept a connection");
@@ -195,13 +204,14 @@ async fn accept(
                 continue;
             }
         };
+        let acceptor = gateway.snapshot.load().acceptor.clone();
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             if acceptor.is_none() {
                 connection::turn_away(&gateway, stream, peer).await;
             }
             continue;
         };
-        let (gateway, acceptor) = (Arc::clone(&gateway), acceptor.clone());
+        let gateway = Arc::clone(&gateway);
         connections.spawn(async move {
             if let Some(transport) = establish(stream, acceptor).await {
                 connection::serve(gateway, transport, Some(peer)).await;
@@ -212,7 +222,7 @@ async fn accept(
 }
 
 /// Completes the TLS handshake, where there is one.
-async fn establish(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Transport> {
+async fn establish(stream: TcpStream, acceptor: Option<tokio_rustls::TlsAcceptor>) -> Option<Transport> {
     // Small frames must not wait for each other.
     let _ = stream.set_nodelay(true);
     connection::watch_for_vanished_peer(&stream);
@@ -221,17 +231,11 @@ async fn establish(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<T
     Some(Transport::Tls(Box::new(stream)))
 }
 
-/// Reads every file that a configuration names, as a start would.
-///
-/// # Errors
-/// Names the first file that is missing, unreadable, or not what it should be.
-pub fn check_files(config: &Config) -> Result<(), StartError> {
+/// Reads every file that a configuration names, as a start would, and gives back every problem.
+pub fn check_files(config: &Config) -> Vec<FileProblem> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if let Some(files) = &config.listen.tls {
-        tls::acceptor(files)?;
-    }
-    if config.upstream.ca_file.is_some() {
-        tls::roots(config.upstream.ca_file.as_deref())?;
-    }
-    Ok(())
+    let listen = config.listen.tls.as_ref().map(|files| tls::acceptor(files).map(drop));
+    let upstream = matches!(config.upstream.endpoint, Endpoint::Tls(_))
+        .then(|| tls::roots(config.upstream.ca_file.as_deref()).map(drop));
+    [listen, upstream].into_iter().flatten().filter_map(Result::err).collect()
 }

@@ -1,4 +1,17 @@
-//! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone.
+//! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone; and Close frames.
+
+/// A Close frame for a client, which must not be masked (RFC 6455 section 5.1).
+pub const fn close_for_client(code: u16) -> [u8; 4] {
+    let [high, low] = code.to_be_bytes();
+    [0x88, 2, high, low]
+}
+
+/// A Close frame for a server, which must be masked. The masking key is zero: masking hides what a
+/// client's user chooses from intermediaries, and nothing of this is chosen.
+pub const fn close_for_server(code: u16) -> [u8; 8] {
+    let [high, low] = code.to_be_bytes();
+    [0x88, 0x82, 0, 0, 0, 0, high, low]
+}
 
 /// Follows the frames of one direction of a relayed socket, whatever pieces they arrive in.
 ///
@@ -36,11 +49,32 @@ impl Frames {
         self.close_code
     }
 
+    /// Whether the stream is between two frames, where another frame may be put.
+    pub fn is_between(&self) -> bool {
+        self.state == State::Header && self.filled == 0
+    }
+
+    /// Whether no frame will follow: a Close frame has passed, or this was no framing.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Lost
+    }
+
     /// Follows the next bytes of the stream.
-    pub fn follow(&mut self, mut bytes: &[u8]) {
-        while let Some((first, rest)) = bytes.split_first() {
+    pub fn follow(&mut self, bytes: &[u8]) {
+        self.follow_while(bytes, |_| true);
+    }
+
+    /// Follows the stream to the end of the current frame, and gives back how many bytes that is;
+    /// all of them, if it does not end here.
+    pub fn follow_to_end_of_frame(&mut self, bytes: &[u8]) -> usize {
+        bytes.len() - self.follow_while(bytes, |frames| !frames.is_between())
+    }
+
+    /// Follows as long as `goes_on`, and gives back how many bytes are left.
+    fn follow_while(&mut self, mut bytes: &[u8], goes_on: impl Fn(&Self) -> bool) -> usize {
+        while let Some((first, rest)) = bytes.split_first().filter(|_| goes_on(self)) {
             match self.state {
-                State::Lost => return,
+                State::Lost => return 0,
                 State::Payload(remaining) => {
                     let here = usize::try_from(remaining).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = bytes.split_at_checked(here).map_or(&[], |(_, rest)| rest);
@@ -53,6 +87,7 @@ impl Frames {
                 }
             }
         }
+        bytes.len()
     }
 
     /// Takes one byte of a header, or of a close code behind it.
@@ -128,7 +163,7 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::Frames;
+    use super::{Frames, close_for_client, close_for_server};
 
     #[track_caller]
     fn check(stream: &[u8], has_close: bool, code: Option<u16>) {
@@ -146,6 +181,26 @@ mod tests {
         stream.extend([0x88; 200]);
         stream.extend([0x88, 2, 0x03, 0xe8]);
         check(&stream, true, Some(1000));
+    }
+
+    #[test]
+    fn stops_at_the_end_of_a_frame() {
+        let mut frames = Frames::default();
+        assert!(frames.is_between());
+        assert_eq!(frames.follow_to_end_of_frame(&[0x81, 1, b'a']), 0);
+        frames.follow(&[0x81]);
+        assert_eq!(frames.follow_to_end_of_frame(&[2, b'a']), 2);
+        assert!(!frames.is_between());
+        assert_eq!(frames.follow_to_end_of_frame(&[b'b', 0x81, 0]), 1);
+        assert!(frames.is_between() && !frames.is_over());
+    }
+
+    #[test]
+    fn reads_its_own_close_frames() {
+        for code in [1001, 1012] {
+            check(&close_for_client(code), true, Some(code));
+            check(&close_for_server(code), true, Some(code));
+        }
     }
 
     #[test]

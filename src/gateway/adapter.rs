@@ -6,25 +6,29 @@ use std::{
 };
 
 use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
+    http::ResponseHeader,
     modules::http::HttpModules,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
+use tokio::sync::watch;
 
-use super::{Snapshot, refuse};
-use crate::access_log::Outcome;
+use super::{Phase, Snapshot, refuse};
+use crate::{access_log::Outcome, handshake::head::elements};
 
 /// What a plain request carries through Pingora, and what Pingora made of it.
 pub(super) struct Exchange {
     pub(super) snapshot: Arc<Snapshot>,
+    phase: watch::Receiver<Phase>,
     result: Mutex<Option<(Option<u16>, Outcome)>>,
 }
 
 impl Exchange {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, result: Mutex::new(None) }
+    pub(super) fn new(snapshot: Arc<Snapshot>, phase: watch::Receiver<Phase>) -> Self {
+        Self { snapshot, phase, result: Mutex::new(None) }
     }
 
     /// The status and the outcome, or `None` when Pingora never reached its end.
@@ -60,11 +64,46 @@ impl ProxyHttp for Adapter {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Self::CTX) -> FailToProxy {
         let outcome = outcome_of(error);
-        if outcome != Outcome::ClientClosed {
+        let status = refuse::status(outcome);
+        session.set_keepalive(None);
+        if outcome != Outcome::ClientClosed
+            && session.response_written().is_none_or(|answer| answer.status.is_informational())
+            && let Ok(mut answer) = ResponseHeader::build(status, Some(1))
+            && answer.insert_header(header::CONTENT_LENGTH, 0).is_ok()
+        {
             // It fails only when the client is gone.
-            let _ = session.respond_error(refuse::status(outcome)).await;
+            let _ = session.write_response_header(Box::new(answer), true).await;
         }
-        FailToProxy { error_code: refuse::status(outcome), can_reuse_downstream: false }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Self::CTX,
+    ) -> Result<()> {
+        // Nobody asked for another protocol; Pingora would pass it on as an interim answer.
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        remove_hop_by_hop(response);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        // Who was promised another request on this connection would send it into its end.
+        if ctx.as_ref().is_some_and(|exchange| *exchange.phase.borrow() >= Phase::Draining) {
+            session.set_keepalive(None);
+        }
+        // The version is that of the hop (RFC 9110 section 2.5), and the client's hop is ours.
+        response.set_version(Version::HTTP_11);
+        Ok(())
     }
 
     // Pingora's own lines hold heads and error texts; ours is the access record.
@@ -87,6 +126,22 @@ impl ProxyHttp for Adapter {
         if let Ok(mut result) = exchange.result.lock() {
             *result = Some((status, outcome));
         }
+    }
+}
+
+/// Ends the journey of the fields that belong to the upstream's connection (RFC 9110 section 7.6.1).
+/// Those that frame the body stay: Pingora reads them next, and writes its own.
+fn remove_hop_by_hop(response: &mut ResponseHeader) {
+    let nominated: Vec<HeaderName> =
+        elements(response.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes))
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING))
+            .collect();
+    for name in nominated {
+        let _field = response.remove_header(&name);
+    }
+    for name in ["keep-alive", "proxy-connection", "trailer", "upgrade"] {
+        let _field = response.remove_header(name);
     }
 }
 

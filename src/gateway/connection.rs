@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Downstream, Entry, Gateway, Phase, Snapshot, Transport, adapter::Exchange, refuse, takeover};
+use super::{Downstream, Entry, Gateway, Snapshot, Transport, adapter::Exchange, refuse, takeover};
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
     config::Limits,
@@ -22,6 +22,7 @@ use crate::{
         self, Admitted, CredentialSource, Hop, Kind, Refusal,
         head::{Body, Head},
     },
+    phase::Phase,
 };
 
 /// How long a connection may wait for its next request.
@@ -47,26 +48,19 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
     loop {
         let limits = gateway.snapshot.load().config.limits;
         let counted = downstream.counters().get();
-        let head = match read_head(&gateway, &mut downstream, &limits, wait).await {
-            Ok(Some(head)) => head,
+        let (head, began) = match read_head(&gateway, &mut downstream, &limits, wait).await {
+            Ok(Some(read)) => read,
             Ok(None) => return,
-            Err(reason) => {
-                let entry = Entry::new(peer);
-                let snapshot = gateway.snapshot.load_full();
-                return match reason {
-                    Unread::Refused(refusal) => {
-                        refused(&gateway, &snapshot, downstream, entry, Event::Request, refusal, counted)
-                            .await;
-                    }
-                    Unread::Gone => {
-                        gateway.record(&snapshot, &entry.record(Event::Request, None, Outcome::ClientClosed));
-                    }
-                };
+            Err((unread, began)) => {
+                let length = downstream.ahead().len();
+                let _unread_head = downstream.take_ahead(length);
+                let entry = Entry::new(peer, began);
+                return abandon(&gateway, downstream, entry, unread, counted).await;
             }
         };
         // One snapshot for everything that follows.
         let snapshot = gateway.snapshot.load_full();
-        let mut entry = Entry::new(peer);
+        let mut entry = Entry::new(peer, began);
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
         let (admitted, event) = judge(&head, &snapshot, &hop, &mut entry);
         drop(head);
@@ -88,6 +82,27 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
     }
 }
 
+/// Ends a connection whose head did not come.
+async fn abandon(
+    gateway: &Gateway,
+    downstream: Downstream,
+    entry: Entry,
+    unread: Unread,
+    before: (u64, u64),
+) {
+    let snapshot = gateway.snapshot.load_full();
+    match unread {
+        Unread::Refused(refusal) => {
+            refused(gateway, &snapshot, downstream, entry, Event::Request, refusal, before).await;
+        }
+        Unread::Gone => {
+            let mut record = entry.record(Event::Request, None, Outcome::ClientClosed);
+            record.count(before, downstream.counters().get());
+            gateway.record(&snapshot, &record);
+        }
+    }
+}
+
 /// Why there is no head to judge.
 enum Unread {
     /// The client went away in the middle of it.
@@ -96,7 +111,7 @@ enum Unread {
     Refused(Refusal),
 }
 
-/// Reads up to the end of a head; `None` when the connection ends before one begins.
+/// Reads up to the end of a head, and says when it began; `None` when the connection ends before.
 ///
 /// The limit of time is for the whole head, however slowly it drips: from its first byte, or from
 /// the start of the connection.
@@ -105,40 +120,42 @@ async fn read_head(
     downstream: &mut Downstream,
     limits: &Limits,
     keep_alive: Option<Duration>,
-) -> Result<Option<BytesMut>, Unread> {
+) -> Result<Option<(BytesMut, Instant)>, (Unread, Instant)> {
     let mut phase = gateway.phase.clone();
-    let mut deadline = Instant::now() + keep_alive.unwrap_or(limits.head_timeout);
+    let mut began = Instant::now();
+    let mut deadline = began + keep_alive.unwrap_or(limits.head_timeout);
     let mut has_begun = false;
     let mut searched = 0;
     loop {
         // Empty lines before a request line are skipped (RFC 9112 section 2.2).
         while let Some(b'\r' | b'\n') = downstream.ahead().first() {
-            let _line_end = downstream.ahead().split_to(1);
+            let _line_end = downstream.take_ahead(1);
         }
         let ahead = downstream.ahead();
         if !ahead.is_empty() && !std::mem::replace(&mut has_begun, true) {
-            deadline = Instant::now() + limits.head_timeout;
+            began = Instant::now();
+            deadline = began + limits.head_timeout;
         }
         if let Some(end) = head_end(ahead, searched) {
             if end > limits.head_size {
-                return Err(Unread::Refused(Refusal::HeadTooLarge));
+                return Err((Unread::Refused(Refusal::HeadTooLarge), began));
             }
-            return Ok(Some(ahead.split_to(end)));
+            return Ok(Some((downstream.take_ahead(end), began)));
         }
         searched = ahead.len().saturating_sub(3);
         if ahead.len() >= limits.head_size {
-            return Err(Unread::Refused(Refusal::HeadTooLarge));
+            return Err((Unread::Refused(Refusal::HeadTooLarge), began));
         }
         let read = tokio::select! {
             biased;
             read = timeout_at(deadline, downstream.read_ahead()) => read,
-            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !has_begun => return Ok(None),
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining), if !has_begun => return Ok(None),
         };
         match (read, has_begun) {
             (Ok(Ok(1..)), _) => {}
             (Ok(Ok(0) | Err(_)) | Err(_), false) => return Ok(None),
-            (Ok(Ok(0) | Err(_)), true) => return Err(Unread::Gone),
-            (Err(_), true) => return Err(Unread::Refused(Refusal::HeadTimeout)),
+            (Ok(Ok(0) | Err(_)), true) => return Err((Unread::Gone, began)),
+            (Err(_), true) => return Err((Unread::Refused(Refusal::HeadTimeout), began)),
         }
     }
 }
@@ -210,9 +227,7 @@ async fn refused(
     };
     let status = written.await.is_ok().then_some(status);
     let mut record = entry.record(event, status, Outcome::Refused(refusal));
-    let (received, sent) = downstream.counters().get();
-    record.bytes_received = received.saturating_sub(before.0);
-    record.bytes_sent = sent.saturating_sub(before.1);
+    record.count(before, downstream.counters().get());
     gateway.record(snapshot, &record);
     downstream.linger().await;
 }
@@ -228,21 +243,18 @@ async fn plain(
     before: (u64, u64),
 ) -> Option<Downstream> {
     let counters = downstream.counters();
-    downstream.expect_body(match body {
-        Body::Length(length) => Some(length),
-        Body::Chunked => None,
-    });
-    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot)));
+    downstream.expect_body(body);
+    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
     let mut session = ServerSession::H1(session);
-    let is_serving = *gateway.phase.borrow() == Phase::Serving;
+    let is_serving = *gateway.phase.borrow() < Phase::Draining;
     session.set_keepalive(is_serving.then_some(KEEP_ALIVE.as_secs()));
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
     let mut phase = gateway.phase.clone();
     let reused = tokio::select! {
         biased;
-        reused = gateway.proxy.process_new_http(session, &gateway.never) => reused,
+        reused = snapshot.proxy.process_new_http(session, &gateway.never) => reused,
         _ = phase.wait_for(|phase| *phase == Phase::Cut) => None,
     };
     // Pingora refused a head that we had let pass, or was cut off.
@@ -254,9 +266,7 @@ async fn plain(
         }
     });
     let mut record = entry.record(Event::Request, status, outcome);
-    let (received, sent) = counters.get();
-    record.bytes_received = received.saturating_sub(before.0);
-    record.bytes_sent = sent.saturating_sub(before.1);
+    record.count(before, counters.get());
     gateway.record(snapshot, &record);
     let (stream, _) = reused?.consume();
     stream.into_any().downcast::<Downstream>().ok().map(|downstream| *downstream)
@@ -267,7 +277,7 @@ pub async fn turn_away(gateway: &Gateway, stream: TcpStream, peer: IpAddr) {
     let snapshot = gateway.snapshot.load_full();
     let (status, answer) = refuse::answer(Refusal::TooManyConnections);
     let written: io::Result<usize> = stream.try_write(answer);
-    let entry = Entry::new(Some(peer));
+    let entry = Entry::new(Some(peer), Instant::now());
     let outcome = Outcome::Refused(Refusal::TooManyConnections);
     gateway.record(&snapshot, &entry.record(Event::Request, written.ok().map(|_| status), outcome));
 }

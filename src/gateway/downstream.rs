@@ -22,6 +22,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use crate::handshake::{chunks::Chunks, head::Body};
+
 /// What a client's bytes travel on.
 #[derive(Debug)]
 pub enum Transport {
@@ -34,7 +36,7 @@ pub enum Transport {
 /// The most that is read ahead of a request that is still being answered.
 const READ_AHEAD: usize = 16 * 1024;
 
-/// Bytes that passed a connection, readable after it is gone.
+/// Bytes that requests took and answers gave, readable after the connection is gone.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     received: AtomicU64,
@@ -42,6 +44,10 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    fn take(&self, bytes: usize) {
+        self.received.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// Received and sent so far.
     pub(super) fn get(&self) -> (u64, u64) {
         (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
@@ -56,9 +62,18 @@ pub struct Downstream {
     transport: Transport,
     /// Read from the transport, and not yet from us.
     ahead: BytesMut,
-    /// How much of the current body is still to be read; `None` is unknown.
-    body: Option<u64>,
+    reading: Reading,
     counters: Arc<Counters>,
+}
+
+/// What whoever reads may have.
+enum Reading {
+    /// The rest of a chunked body.
+    Chunks(Chunks),
+    /// Everything, as after a 101.
+    Everything,
+    /// This much of a body.
+    Length(u64),
 }
 
 // Pingora wants it, and its own streams print what they hold.
@@ -71,7 +86,7 @@ impl std::fmt::Debug for Downstream {
 impl Downstream {
     /// Takes an accepted connection in.
     pub fn new(transport: Transport) -> Self {
-        Self { transport, ahead: BytesMut::new(), body: None, counters: Arc::default() }
+        Self { transport, ahead: BytesMut::new(), reading: Reading::Length(0), counters: Arc::default() }
     }
 
     pub(super) fn counters(&self) -> Arc<Counters> {
@@ -87,17 +102,30 @@ impl Downstream {
     pub(super) async fn read_ahead(&mut self) -> io::Result<usize> {
         // Heads are short; a connection between requests holds no buffer at all.
         self.ahead.reserve(4096);
-        let read = match &mut self.transport {
+        match &mut self.transport {
             Transport::Tcp(stream) => stream.read_buf(&mut self.ahead).await,
             Transport::Tls(stream) => stream.read_buf(&mut self.ahead).await,
-        }?;
-        self.counters.received.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
-        Ok(read)
+        }
+    }
+
+    /// Takes the first bytes of what was read.
+    pub(super) fn take_ahead(&mut self, length: usize) -> BytesMut {
+        let taken = self.ahead.split_to(length.min(self.ahead.len()));
+        self.counters.take(taken.len());
+        taken
     }
 
     /// Limits what may be read to the body of one request.
-    pub(super) fn expect_body(&mut self, body: Option<u64>) {
-        self.body = body;
+    pub(super) fn expect_body(&mut self, body: Body) {
+        self.reading = match body {
+            Body::Chunked => Reading::Chunks(Chunks::default()),
+            Body::Length(length) => Reading::Length(length),
+        };
+    }
+
+    /// Lets everything be read.
+    pub(super) fn expect_everything(&mut self) {
+        self.reading = Reading::Everything;
     }
 
     /// Ends a connection whose last answer must arrive: says so, then reads for a moment what the
@@ -124,14 +152,10 @@ impl Downstream {
     }
 
     fn poll_transport(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
         match &mut self.transport {
-            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_read(cx, buf)),
-            Transport::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_read(cx, buf)),
-        }?;
-        let read = u64::try_from(buf.filled().len() - before).unwrap_or(0);
-        self.counters.received.fetch_add(read, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
+            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        }
     }
 
     /// The body was read: only the end of the stream is still of interest, as it tells that
@@ -150,29 +174,55 @@ impl Downstream {
     }
 }
 
+impl Reading {
+    /// How many of the next `available` bytes may be asked for; zero when the body was read.
+    fn allows(&self, available: usize) -> usize {
+        match self {
+            Self::Chunks(chunks) if chunks.is_complete() => 0,
+            Self::Chunks(_) | Self::Everything => available,
+            Self::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(available),
+        }
+    }
+
+    /// Takes as many of these bytes as belong to what may be read.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Chunks(chunks) => chunks.follow(bytes).map_err(|_| io::ErrorKind::InvalidData.into()),
+            Self::Everything => Ok(bytes.len()),
+            Self::Length(left) => {
+                *left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                Ok(bytes.len())
+            }
+        }
+    }
+}
+
 impl AsyncRead for Downstream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let allowed = match this.body {
-            Some(0) => return this.poll_end(cx),
-            Some(left) => usize::try_from(left).unwrap_or(usize::MAX).min(buf.remaining()),
-            None => buf.remaining(),
-        };
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let allowed = this.reading.allows(buf.remaining());
+        if allowed == 0 {
+            return this.poll_end(cx);
+        }
         let taken = if this.ahead.is_empty() {
             let mut limited = ReadBuf::new(buf.initialize_unfilled_to(allowed));
             ready!(this.poll_transport(cx, &mut limited))?;
-            let taken = limited.filled().len();
+            let taken = this.reading.take(limited.filled())?;
+            // What follows a chunked body is the next request's.
+            this.ahead.extend_from_slice(limited.filled().get(taken..).unwrap_or_default());
             buf.advance(taken);
             taken
         } else {
-            let taken = allowed.min(this.ahead.len());
-            buf.put_slice(this.ahead.get(..taken).unwrap_or_default());
+            let ahead = this.ahead.get(..allowed.min(this.ahead.len())).unwrap_or_default();
+            let taken = this.reading.take(ahead)?;
+            buf.put_slice(ahead.get(..taken).unwrap_or_default());
             this.ahead.advance(taken);
             taken
         };
-        if let Some(left) = &mut this.body {
-            *left = left.saturating_sub(u64::try_from(taken).unwrap_or(0));
-        }
+        this.counters.take(taken);
         Poll::Ready(Ok(()))
     }
 }

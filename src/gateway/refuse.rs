@@ -31,7 +31,10 @@ pub(super) const fn answer(refusal: Refusal) -> (u16, &'static [u8]) {
             426,
             b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         ),
-        Refusal::UnusableCredential => (403, b"HTTP/1.1 403 \r\ncontent-length: 0\r\n\r\n"),
+        // Byte for byte what the agent server's own refusal is passed on as.
+        Refusal::UnusableCredential => {
+            (403, b"HTTP/1.1 403 \r\ncontent-length: 0\r\nConnection: close\r\n\r\n")
+        }
         Refusal::UnusablePlainCredential => (
             401,
             b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 25\r\nConnection: close\r\n\r\n{\"detail\":\"Unauthorized\"}",

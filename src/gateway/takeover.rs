@@ -3,7 +3,7 @@
 //! Nothing of this passes through Pingora. Nothing of the client's but the handshake itself goes
 //! upstream before the 101; what it sends early waits in the [`Downstream`] and follows.
 
-use std::{io, pin::pin};
+use std::{io, pin::pin, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
@@ -11,10 +11,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Downstream, Entry, Gateway, Phase, Snapshot, refuse, upstream::Connection};
+use super::{Downstream, Entry, Gateway, Snapshot, refuse, upstream::Connection};
 use crate::{
     access_log::{Event, Outcome},
-    relay::relay,
+    relay::{Goodbye, relay},
 };
 
 mod answer;
@@ -40,9 +40,7 @@ pub(super) async fn run(
     let counters = downstream.counters();
     let record = |event, status, outcome| {
         let mut record = entry.record(event, status, outcome);
-        let (received, sent) = counters.get();
-        record.bytes_received = received.saturating_sub(before.0);
-        record.bytes_sent = sent.saturating_sub(before.1);
+        record.count(before, counters.get());
         record
     };
     let (answer, upstream) = match result {
@@ -57,7 +55,8 @@ pub(super) async fn run(
     };
     let status = Some(answer.status);
     if answer.status != 101 {
-        let outcome = pass_on(&mut downstream, answer, upstream).await;
+        let patience = snapshot.config.limits.handshake_timeout;
+        let outcome = pass_on(&mut downstream, answer, upstream, patience).await;
         gateway.record(snapshot, &record(Event::Handshake, status, outcome));
         return downstream.linger().await;
     }
@@ -83,15 +82,10 @@ async fn tunnel(
 ) {
     let open = gateway.metrics.websocket_opened();
     let started = Instant::now();
-    downstream.expect_body(None);
-    let mut phase = gateway.phase.clone();
-    let cut = async move {
-        if phase.wait_for(|phase| *phase == Phase::Cut).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    downstream.expect_everything();
+    let goodbye = Goodbye { phase: gateway.phase.clone(), close_code: snapshot.config.drain.close_code };
     let idle = snapshot.config.limits.idle_timeout;
-    let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, cut).await;
+    let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, goodbye).await;
     drop(open);
     let outcome = if summary.was_cut { Outcome::Cut } else { Outcome::Closed };
     let mut record = entry.record(Event::Close, Some(101), outcome);
@@ -158,11 +152,12 @@ async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Con
     Ok((answer, upstream))
 }
 
-/// Passes on an answer that is not a 101, body and all.
+/// Passes on an answer that is not a 101, body and all; the body may pause for `patience`.
 async fn pass_on(
     downstream: &mut Downstream,
     mut answer: Answer,
     mut upstream: Box<dyn Connection>,
+    patience: Duration,
 ) -> Outcome {
     if downstream.write_all(&answer.head).await.is_err() {
         return Outcome::ClientClosed;
@@ -175,10 +170,11 @@ async fn pass_on(
         if answer.body.is_complete() {
             return Outcome::Served;
         }
-        match upstream.read_buf(&mut answer.rest).await {
-            Ok(0) if answer.body.ends_with_connection() => return Outcome::Served,
-            Ok(0) | Err(_) => return Outcome::UpstreamReset,
-            Ok(_) => {}
+        match timeout(patience, upstream.read_buf(&mut answer.rest)).await {
+            Ok(Ok(0)) if answer.body.ends_with_connection() => return Outcome::Served,
+            Ok(Ok(0) | Err(_)) => return Outcome::UpstreamReset,
+            Ok(Ok(_)) => {}
+            Err(_) => return Outcome::UpstreamTimeout,
         }
     }
 }

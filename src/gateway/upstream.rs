@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::{server::configuration::ServerConf, upstreams::peer::HttpPeer};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -22,6 +22,22 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// How long a resolved name is used.
 const RESOLVED_FOR: Duration = Duration::from_secs(10);
+
+/// How Pingora proxies plain requests.
+pub(super) fn pingora(config: &Config) -> ServerConf {
+    let roots = match (&config.upstream.endpoint, &config.upstream.ca_file) {
+        (Endpoint::Tls(_), roots) => roots.as_ref().map(|path| path.display().to_string()),
+        // Without a file Pingora reads the system's roots, and panics where there are none.
+        (Endpoint::Tcp(_) | Endpoint::Unix(_), _) => Some("/dev/null".to_owned()),
+    };
+    ServerConf {
+        // The first try, and one more where a pooled connection had just been closed and the
+        // request may be repeated safely.
+        max_retries: 2,
+        ca_file: roots,
+        ..ServerConf::default()
+    }
+}
 
 /// The agent server of one snapshot.
 pub(super) struct Upstream {

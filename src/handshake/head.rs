@@ -140,8 +140,8 @@ fn framing(fields: &[Field<'_>], is_http_11: bool) -> Result<Body, Refusal> {
     }
 }
 
-/// `Content-Length` is digits and nothing else: no sign, no space.
-fn parse_length(value: &[u8]) -> Option<u64> {
+/// `Content-Length` is digits and nothing else: no sign, no space (RFC 9110 section 8.6).
+pub fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }

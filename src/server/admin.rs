@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use crate::{
-    gateway::{Gateway, Phase},
-    handshake::head::Head,
+    gateway::Gateway,
+    handshake::{head::Head, query::split_once},
+    phase::Phase,
 };
 
 /// The most probes at once.
@@ -43,9 +44,9 @@ async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std
             return Ok(());
         }
     }
-    let (status, body) = match Head::parse(&bytes, 100) {
-        Ok(head) => page(&head, gateway, is_ready),
-        Err(_) => ("400 Bad Request", String::new()),
+    let ((status, body), has_body) = match Head::parse(&bytes, 100) {
+        Ok(head) => (page(&head, gateway, is_ready), head.method != "HEAD"),
+        Err(_) => (("400 Bad Request", String::new()), false),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
@@ -53,15 +54,19 @@ async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    if has_body {
+        stream.write_all(body.as_bytes()).await?;
+    }
     stream.shutdown().await
 }
 
 fn page(head: &Head<'_>, gateway: &Gateway, is_ready: bool) -> (&'static str, String) {
-    if head.method != "GET" {
+    if !matches!(head.method, "GET" | "HEAD") {
         return ("405 Method Not Allowed", String::new());
     }
-    match (head.target, is_ready) {
+    // A prober may add a query, which changes nothing.
+    let path = split_once(head.target, b'?').map_or(head.target, |(path, _)| path);
+    match (path, is_ready) {
         (b"/livez", _) => ("200 OK", "ok\n".to_owned()),
         (b"/readyz", true) => ("200 OK", "ready\n".to_owned()),
         (b"/readyz", false) => ("503 Service Unavailable", "draining\n".to_owned()),

@@ -8,14 +8,14 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::StartError;
+use super::FileProblem;
 use crate::config::TlsFiles;
 
 /// What serves TLS from a certificate chain and its private key, with ALPN `http/1.1`.
 ///
 /// # Errors
 /// Names the file that is missing, unreadable, or does not fit the other.
-pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
+pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, FileProblem> {
     let chain = certificates("listen.tls.certificate", &files.certificate)?;
     let file = &files.private_key_file;
     let at_fault = |problem: &str| problem_with("listen.tls.private_key_file", file, problem);
@@ -39,7 +39,7 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
 ///
 /// # Errors
 /// Names the file; or says that the system has no roots.
-pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StartError> {
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, FileProblem> {
     let mut roots = RootCertStore::empty();
     let (option, path, found) = match ca_file {
         Some(path) => ("upstream.ca_file", path, certificates("upstream.ca_file", path)?),
@@ -47,18 +47,21 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StartError> {
             ("upstream.url", Path::new("the system's roots"), rustls_native_certs::load_native_certs().certs)
         }
     };
-    let (added, _) = roots.add_parsable_certificates(found);
-    if added == 0 {
-        return Err(problem_with(
+    // Plain requests go through Pingora, which takes all of them or panics.
+    match roots.add_parsable_certificates(found) {
+        (1.., 0) => Ok(roots),
+        (0, 0) => {
+            Err(problem_with(option, path, "no certificate authority; name a file with upstream.ca_file"))
+        }
+        (_, _) => Err(problem_with(
             option,
             path,
-            "no usable certificate authority; name a file with upstream.ca_file",
-        ));
+            "one of the certificate authorities is not usable; name a file without it with upstream.ca_file",
+        )),
     }
-    Ok(roots)
 }
 
-fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, FileProblem> {
     let failed = |error: pem::Error| problem_with(option, path, &describe(&error, "certificate"));
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
@@ -68,8 +71,8 @@ fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<
     Ok(chain)
 }
 
-fn problem_with(option: &'static str, path: &Path, problem: &str) -> StartError {
-    StartError::TlsFile { option, path: path.to_owned(), problem: problem.to_owned() }
+fn problem_with(option: &'static str, path: &Path, problem: &str) -> FileProblem {
+    FileProblem { option, path: path.to_owned(), problem: problem.to_owned() }
 }
 
 /// Says what is wrong with a PEM file, without a byte of it.

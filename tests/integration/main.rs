@@ -1,1 +1,46 @@
-//! Nothing yet.
+//! The built gateway, over real sockets, before a scripted upstream. Every test is a test against
+//! leaks as well: see `harness`.
+//!
+//! `HUSHGATE_SLOW_TESTS=1` runs the long form of the tests that have one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+/// The admin listener: probes, metrics, and nothing for clients.
+mod administered;
+/// Who the client is: `X-Forwarded-*`, trusted proxies, and the address in the log.
+mod forwarding_fields;
+/// The stage: gateway, client, upstream, and the search for the canary.
+mod harness;
+/// Whether the stage itself would notice a leak.
+mod harness_itself;
+/// What follows on a connection: pipelining, smuggling, and requests hidden in bodies.
+mod judged_anew;
+/// What one client, or all of them, may take: heads, fields, time, connections.
+mod limited;
+/// What is written of a request, where, and that writing stalls nobody.
+mod logged;
+/// What the client gets of the upstream's answer to an opening handshake, and in which order.
+mod opening_answered;
+/// What the upstream gets of an opening handshake, byte for byte.
+mod opening_forwarded;
+/// Plain requests, as the upstream sees them and as the client sees their answers.
+mod plain;
+/// Which of the upstream's connections are used again, and what is never sent twice.
+mod pooled;
+/// What happens after a 101: bytes, ends, backpressure, idleness, and the `close` line.
+mod relayed;
+/// SIGHUP: what takes effect, what survives, and what a mistake does.
+mod reloaded;
+/// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.
+mod signalled;
+/// Bodies that are large, slow, endless or cut short, in both directions.
+mod streaming;
+/// Requests that we refuse because a server behind us could read them differently.
+mod strict;
+/// What a client gets when the upstream is unreachable, silent, broken or talks nonsense.
+mod upstream_fails;

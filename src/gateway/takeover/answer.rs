@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     access_log::Outcome,
-    handshake::head::{Field, elements},
+    handshake::head::{Field, elements, parse_length},
 };
 
 /// The longest head of an answer.
@@ -85,24 +85,20 @@ fn switching(reason: &str, fields: &[Field<'_>]) -> Result<Vec<u8>, Outcome> {
     if !is_websocket {
         return Err(Outcome::UpstreamMalformed);
     }
-    let mut head = start(101, reason, fields);
+    let mut head = start(101, reason, fields, false);
     head.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     Ok(head)
 }
 
 fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<u8>, Body), Outcome> {
     let codings: Vec<_> = elements(values(fields, "transfer-encoding")).collect();
-    let mut lengths = values(fields, "content-length").map(|value| {
-        std::str::from_utf8(value)
-            .ok()
-            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?
-            .parse()
-            .ok()
-    });
-    let length: Option<u64> = match lengths.next() {
-        Some(length) => Some(length.ok_or(Outcome::UpstreamMalformed)?),
-        None => None,
-    };
+    let mut length = None;
+    for value in values(fields, "content-length") {
+        let value = parse_length(value).ok_or(Outcome::UpstreamMalformed)?;
+        if length.replace(value).is_some_and(|before| before != value) {
+            return Err(Outcome::UpstreamMalformed);
+        }
+    }
     let body = match (status, codings.as_slice(), length) {
         (204 | 304, _, _) | (_, [], Some(0)) => Body::Complete,
         (_, [coding], _) if coding.eq_ignore_ascii_case(b"chunked") => Body::Chunk(0),
@@ -110,31 +106,22 @@ fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<
         (_, [], Some(length)) => Body::Length(length),
         (_, [], None) => Body::Connection,
     };
-    let mut head = start(status, reason, fields);
-    if let (Some(length), false) = (length, matches!(body, Body::Chunk(_))) {
-        head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
-    }
+    // A length goes on as it came, unless chunks say otherwise (RFC 9112 section 6.3).
+    let mut head = start(status, reason, fields, !matches!(body, Body::Chunk(_)));
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     Ok((head, body))
 }
 
-/// The status line, and the end-to-end fields as they came.
-fn start(status: u16, reason: &str, fields: &[Field<'_>]) -> Vec<u8> {
-    const OURS: [&str; 8] = [
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
+/// The status line, and the end-to-end fields as they came, with or without a length.
+fn start(status: u16, reason: &str, fields: &[Field<'_>], has_length: bool) -> Vec<u8> {
+    const OURS: [&str; 7] =
+        ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
     let nominated: Vec<_> = elements(values(fields, "connection")).collect();
     let mut head = format!("HTTP/1.1 {status} {reason}\r\n").into_bytes();
     for field in fields {
         let is_ours = OURS.iter().any(|name| field.name.eq_ignore_ascii_case(name))
-            || nominated.iter().any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()));
+            || nominated.iter().any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()))
+            || !has_length && field.name.eq_ignore_ascii_case("content-length");
         if !is_ours {
             head.extend_from_slice(field.name.as_bytes());
             head.extend_from_slice(b": ");
@@ -226,8 +213,19 @@ mod tests {
     #[test]
     fn keeps_an_empty_reason() {
         let answer = parse("HTTP/1.1 403 \r\ncontent-length: 0\r\n\r\n").unwrap().unwrap();
-        assert_eq!(text(&answer), "HTTP/1.1 403 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        // A client cannot tell it from our own refusal.
+        let ours = crate::gateway::refuse::answer(crate::handshake::Refusal::UnusableCredential);
+        assert_eq!(answer.head, ours.1);
         assert!(answer.body.is_complete());
+    }
+
+    #[test]
+    fn a_length_is_read_in_one_way_only() {
+        for lengths in ["content-length: 1\r\ncontent-length: 2\r\n", "content-length: 1, 1\r\n"] {
+            assert!(parse(&format!("HTTP/1.1 403 \r\n{lengths}\r\n")).is_err(), "{lengths}");
+        }
+        let chunked = parse("HTTP/1.1 403 \r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n");
+        assert_eq!(text(&chunked.unwrap().unwrap()), "HTTP/1.1 403 \r\nConnection: close\r\n\r\n");
     }
 
     #[test]

@@ -1,0 +1,214 @@
+use std::{path::PathBuf, time::Duration};
+
+use super::{Config, Endpoint, LogFormat, PlainRequests, Sink};
+
+fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
+    match Config::parse(text, variables) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(problems) => {
+            Err(problems.iter().map(|problem| problem.render("gateway.toml").to_string()).collect())
+        }
+    }
+}
+
+#[track_caller]
+fn problems(text: &str, expected: &[&str]) {
+    assert_eq!(parse(text, &[]).unwrap_err(), expected);
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    let config = parse("", &[]).unwrap();
+    assert_eq!(config.listen.address.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.handshake.parameters, ["session_api_key"]);
+    assert_eq!(config.limits.idle_timeout, None);
+    assert_eq!(config.limits.response_timeout, Duration::from_secs(900));
+    assert_eq!(config.access_log.sink, Sink::Stdout);
+}
+
+#[test]
+fn the_file_of_the_repository_is_the_default_written_out() {
+    let text = include_str!("../../gateway.toml");
+    assert_eq!(parse(text, &[]).unwrap(), parse("", &[]).unwrap());
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        r#"
+        [listen]
+        address = "[::1]:8443"
+        tls = { certificate = "c.pem", private_key_file = "k.pem" }
+        trusted_proxies = ["10.1.2.3/8", "192.0.2.7"]
+        [upstream]
+        url = "https://agent.example"
+        ca_file = "roots.pem"
+        [handshake]
+        field = "Authorization"
+        parameters = ["token", "session_api_key"]
+        prefix = "Bearer "
+        plain_requests = "promote"
+        [authentication]
+        mode = "pass-through"
+        [access_log]
+        path = "/var/log/hushgate/access.log"
+        format = "text"
+        show = ["resend_mode"]
+        [admin]
+        address = "0.0.0.0:9090"
+        [limits]
+        head_timeout = "1s"
+        head_size = "16KiB"
+        head_fields = 50
+        connections = 7
+        connect_timeout = "2s"
+        handshake_timeout = "3s"
+        response_timeout = "1h"
+        idle_timeout = "10m"
+        failed_attempts_per_minute = 0
+        [drain]
+        delay = "5s"
+        timeout = "1m"
+        close_code = 1001
+        "#,
+        &[],
+    )
+    .unwrap();
+    let tls = config.listen.tls.unwrap();
+    assert_eq!((tls.certificate, tls.private_key_file), (PathBuf::from("c.pem"), PathBuf::from("k.pem")));
+    assert_eq!(config.listen.trusted_proxies[0].to_string(), "10.0.0.0/8");
+    assert_eq!(config.listen.trusted_proxies[1].to_string(), "192.0.2.7/32");
+    let Endpoint::Tls(agent) = config.upstream.endpoint else { panic!("not https") };
+    assert_eq!((agent.host.as_str(), agent.port), ("agent.example", 443));
+    assert_eq!(config.handshake.field_spelling, "Authorization");
+    assert_eq!(config.handshake.plain_requests, PlainRequests::Promote);
+    assert_eq!(config.access_log.format, LogFormat::Text);
+    assert_eq!(config.limits.head_size, 16 * 1024);
+    assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(600)));
+    assert_eq!(config.drain.close_code, 1001);
+}
+
+#[test]
+fn all_problems_are_shown_with_their_places() {
+    problems(
+        "[listen]\naddress = \"0.0.0.0\"\n\n[upsteam]\nurl = \"x\"\n[limits]\nconnections = \"many\"\n",
+        &[
+            "gateway.toml:2:11: listen.address: has no port; write the address and the port, for example \
+             \"0.0.0.0:8080\" or \"[::]:8080\"",
+            "gateway.toml:4:2: upsteam: unknown key; did you mean `upstream`?",
+            "gateway.toml:7:15: limits.connections: expected an integer, found a string; write connections = 10000",
+        ],
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_placed() {
+    let found = parse("[listen]\naddress = \n[drain]\ntimeout = 5\n", &[]).unwrap_err();
+    assert!(found[0].starts_with("gateway.toml:2:11: this is not TOML: "), "{found:?}");
+    assert!(found.iter().any(|line| line.starts_with("gateway.toml:4:11: drain.timeout: ")), "{found:?}");
+    problems("[drain]\n[drain]\n", &["gateway.toml:2:2: this is not TOML: duplicate key"]);
+}
+
+#[test]
+fn a_problem_never_repeats_a_value() {
+    for line in [
+        "[listen]\naddress = \"s3cr3t\"",
+        "[listen]\ntls = \"s3cr3t\"",
+        "[listen]\ntrusted_proxies = [\"s3cr3t\", 5]",
+        "[upstream]\nurl = \"http://u:s3cr3t@h\"",
+        "[upstream]\nurl = \"s3cr3t\"",
+        "[upstream]\ncredential_file = \"s3cr3t\"",
+        "[handshake]\nfield = \"s3cr3t s3cr3t\"",
+        "[handshake]\nplain_requests = \"s3cr3t\"",
+        "[handshake]\nprefix = \" s3cr3t\"",
+        "[authentication]\nmode = \"s3cr3t\"",
+        "[access_log]\nshow = \"s3cr3t\"",
+        "[limits]\nhead_size = \"s3cr3t\"",
+        "[limits]\nhead_timeout = \"s3cr3t\"",
+        "[drain]\nclose_code = \"s3cr3t\"",
+        "x = \"s3cr3t\"\"",
+        "[listen]\naddress = s3cr3t",
+    ] {
+        let found = parse(line, &[]).unwrap_err().join("\n");
+        assert!(!found.contains("s3cr3t") && found.contains(';') | found.contains("TOML"), "{found}");
+    }
+}
+
+#[test]
+fn values_that_cannot_be_served_are_named() {
+    let found = |table: &str, line: &str| {
+        let found = parse(&format!("[{table}]\n{line}"), &[]);
+        found.map_or_else(|found| found.join("\n"), |_| "accepted".to_owned())
+    };
+    for (table, line, expected) in [
+        ("listen", "address = \":8080\"", "has no address"),
+        ("listen", "address = \"localhost:8080\"", "is not an IP address with a port"),
+        ("listen", "tls = { certificate = \"c\" }", "listen.tls.private_key_file: is missing"),
+        (
+            "listen",
+            "tls = { certificate = \"c\", private_key_fil = \"k\" }",
+            "did you mean `private_key_file`?",
+        ),
+        ("upstream", "url = \"ftp://h\"", "a scheme that is not served"),
+        ("upstream", "url = \"http://h/base\"", "has more than a scheme"),
+        ("upstream", "url = \"unix:socket\"", "names no absolute path"),
+        ("upstream", "ca_file = \"c\"", "only for an https upstream"),
+        ("handshake", "field = \"Host\"", "a meaning of its own"),
+        ("handshake", "field = \"X_Key\"", "write it with `-`"),
+        ("handshake", "parameters = []", "names no parameter"),
+        ("handshake", "parameters = [\"\"]", "is empty"),
+        ("authentication", "mode = \"require\"", "leaves the decision to the agent server"),
+        ("authentication", "keyring = \"k\"", "this version does not have"),
+        ("access_log", "show = [\"session_api_key\"]", "is never logged"),
+        ("admin", "address = \"127.0.0.1:8080\"", "is the same as listen.address"),
+        ("limits", "connect_timeout = \"0s\"", "is no time at all"),
+        ("limits", "connect_timeout = 5", "expected a string in quotes, found an integer"),
+        ("limits", "response_timeout = \"3000d\"", "longer than a year"),
+        ("limits", "head_size = \"64KB\"", "is not a size"),
+        ("limits", "head_size = \"9GiB\"", "is out of range"),
+        ("limits", "head_fields = 0", "from 1 to 256"),
+        ("limits", "connections = -1", "from 1 to"),
+        ("drain", "close_code = 1005", "is neither 1001"),
+        ("nonsense", "a = 1", "known here: "),
+    ] {
+        let found = found(table, line);
+        assert!(found.contains(expected), "{table} {line}: {found}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_single_keys() {
+    let config = parse(
+        "[upstream]\nurl = \"http://a:1\"\n[limits]\nconnections = 5\n",
+        &[
+            ("HUSHGATE_UPSTREAM__URL", "http://[::1]:2"),
+            ("HUSHGATE_LIMITS__CONNECTIONS", "6"),
+            ("HUSHGATE_LISTEN__TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+            ("HUSHGATE_LISTEN__TLS__CERTIFICATE", "c"),
+            ("HUSHGATE_LISTEN__TLS__PRIVATE_KEY_FILE", "k"),
+            ("HUSHGATE_PORT", "tcp://10.0.0.1:80"),
+            ("HUSHGATE_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ],
+    )
+    .unwrap();
+    let Endpoint::Tcp(agent) = config.upstream.endpoint else { panic!("not http") };
+    assert_eq!((agent.host.as_str(), agent.port), ("::1", 2));
+    assert_eq!(config.limits.connections, 6);
+    assert_eq!(config.listen.trusted_proxies.len(), 2);
+    assert!(config.listen.tls.is_some());
+    assert_eq!(
+        parse("", &[("HUSHGATE_LIMITS__CONECTIONS", "6"), ("HUSHGATE_LISTEN__ADDRESS", "nowhere")])
+            .unwrap_err(),
+        [
+            "HUSHGATE_LIMITS__CONECTIONS: limits.conections: unknown key; did you mean `connections`?",
+            "HUSHGATE_LISTEN__ADDRESS: listen.address: is not an IP address with a port; write for example \
+             \"127.0.0.1:8080\" or \"[::1]:8080\"",
+        ]
+    );
+    let not_utf8 = Config::parse("", [("HUSHGATE_UPSTREAM__URL".to_owned(), None)]).unwrap_err();
+    assert_eq!(
+        not_utf8[0].render("gateway.toml").to_string(),
+        "HUSHGATE_UPSTREAM__URL: upstream.url: the value is not UTF-8"
+    );
+}

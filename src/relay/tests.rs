@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{Goodbye, Summary, relay};
+use crate::{access_log::Side, phase::Phase};
+
+/// A relay between two pipes, seen from their far ends.
+struct Bench {
+    client: DuplexStream,
+    upstream: DuplexStream,
+    phase: watch::Sender<Phase>,
+    relay: JoinHandle<Summary>,
+}
+
+fn bench(lead: &[u8], idle: Option<Duration>) -> Bench {
+    let (client, mut downstream) = duplex(1024);
+    let (upstream, mut near_upstream) = duplex(1024);
+    let (phase, watched) = watch::channel(Phase::Serving);
+    let lead = lead.to_vec();
+    let relay = tokio::spawn(async move {
+        let goodbye = Goodbye { phase: watched, close_code: 1012 };
+        relay(&mut downstream, &mut near_upstream, lead, idle, goodbye).await
+    });
+    Bench { client, upstream, phase, relay }
+}
+
+async fn expect(from: &mut DuplexStream, bytes: &[u8]) {
+    let mut read = vec![0; bytes.len()];
+    timeout(Duration::from_secs(5), from.read_exact(&mut read)).await.unwrap().unwrap();
+    assert_eq!(read, bytes);
+}
+
+async fn expect_end(from: &mut DuplexStream) {
+    let mut rest = Vec::new();
+    timeout(Duration::from_secs(5), from.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert_eq!(rest, b"");
+}
+
+const TO_CLIENT: [u8; 4] = [0x88, 2, 0x03, 0xf4];
+const TO_UPSTREAM: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4];
+
+#[tokio::test]
+async fn bytes_and_ends_pass_unchanged() {
+    let mut bench = bench(b"lead", None);
+    expect(&mut bench.client, b"lead").await;
+    bench.client.write_all(b"not framing").await.unwrap();
+    expect(&mut bench.upstream, b"not framing").await;
+    bench.client.shutdown().await.unwrap();
+    expect_end(&mut bench.upstream).await;
+    bench.upstream.write_all(b"late").await.unwrap();
+    expect(&mut bench.client, b"late").await;
+    drop(bench.upstream);
+    expect_end(&mut bench.client).await;
+    let summary = bench.relay.await.unwrap();
+    assert_eq!((summary.received, summary.sent), (11, 8));
+    assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Client), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_socket_is_cut() {
+    let mut bench = bench(b"", Some(Duration::from_secs(60)));
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    bench.client.write_all(&[0x81, 0]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert!(!bench.relay.is_finished());
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert!(bench.relay.await.unwrap().was_cut);
+}
+
+#[tokio::test]
+async fn a_goodbye_waits_for_both_replies() {
+    let mut bench = bench(b"", None);
+    bench.phase.send_replace(Phase::Draining);
+    expect(&mut bench.client, &TO_CLIENT).await;
+    expect(&mut bench.upstream, &TO_UPSTREAM).await;
+    bench.client.write_all(&[0x81, 0x80, 0, 0, 0, 0]).await.unwrap();
+    bench.client.write_all(&TO_UPSTREAM).await.unwrap();
+    expect_end(&mut bench.upstream).await;
+    assert!(!bench.relay.is_finished());
+    bench.upstream.write_all(&TO_CLIENT).await.unwrap();
+    expect_end(&mut bench.client).await;
+    let summary = bench.relay.await.unwrap();
+    assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Gateway), Some(1012)));
+    assert!(summary.was_cut);
+}
+
+#[tokio::test]
+async fn a_goodbye_stands_between_two_frames() {
+    let mut bench = bench(&[0x82, 5, 1, 2], None);
+    expect(&mut bench.client, &[0x82, 5, 1, 2]).await;
+    bench.phase.send_replace(Phase::Draining);
+    expect(&mut bench.upstream, &TO_UPSTREAM).await;
+    bench.upstream.write_all(&[3, 4, 5, 0x81, 1, 9]).await.unwrap();
+    expect(&mut bench.client, &[3, 4, 5]).await;
+    expect(&mut bench.client, &TO_CLIENT).await;
+    bench.upstream.write_all(&TO_CLIENT).await.unwrap();
+    expect_end(&mut bench.client).await;
+}
+
+#[tokio::test]
+async fn a_closing_handshake_on_its_way_is_left_alone() {
+    let mut bench = bench(&[0x88, 2, 0x03, 0xe8], None);
+    expect(&mut bench.client, &[0x88, 2, 0x03, 0xe8]).await;
+    bench.phase.send_replace(Phase::Draining);
+    expect(&mut bench.upstream, &TO_UPSTREAM).await;
+    drop(bench.upstream);
+    expect_end(&mut bench.client).await;
+    drop(bench.client);
+    let summary = bench.relay.await.unwrap();
+    assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Upstream), Some(1000)));
+}
+
+#[tokio::test]
+async fn at_the_cut_it_is_over() {
+    let mut bench = bench(b"", None);
+    bench.phase.send_replace(Phase::Draining);
+    expect(&mut bench.client, &TO_CLIENT).await;
+    bench.phase.send_replace(Phase::Cut);
+    assert!(bench.relay.await.unwrap().was_cut);
+}

@@ -1,0 +1,76 @@
+//! From the first signal to the last: reload, drain, end.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Server, StartError};
+use crate::config::Config;
+
+/// The signals that the process listens to.
+pub struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Begins to listen; from here on a signal is never lost.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains; a second of them ends at once. SIGHUP reopens the
+/// access log and takes over what `load` reads, which is `None` when it has said what is wrong.
+pub async fn serve(server: Server, mut signals: Signals, load: impl Fn() -> Option<Config>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(&server, load()),
+        }
+    }
+    tracing::info!("draining");
+    tokio::select! {
+        () = server.drain() => tracing::info!("drained"),
+        () = signals.end() => tracing::warn!("ended at once by a second signal"),
+    }
+}
+
+fn reload(server: &Server, config: Option<Config>) {
+    server.reopen_access_log();
+    let Some(config) = config else {
+        server.reload_failed();
+        return tracing::error!("configuration not taken over, the old one stays");
+    };
+    match server.reload(config) {
+        Ok(kept) if kept.is_empty() => tracing::info!("configuration reloaded"),
+        Ok(kept) => {
+            let waiting = kept.join(", ");
+            tracing::warn!(waiting, "configuration reloaded; a restart is needed for the keys that wait");
+        }
+        Err(error) => tell(&error),
+    }
+}
+
+/// A start error names configuration keys and paths, and nothing of a file or a peer.
+fn tell(error: &StartError) {
+    tracing::error!(%error, "configuration not taken over, the old one stays");
+}

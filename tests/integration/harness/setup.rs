@@ -1,0 +1,60 @@
+//! What a gateway is started with.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{Gateway, Upstream, tls::Files};
+
+/// The configuration of a gateway, key by key.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    settings: BTreeMap<String, toml::Value>,
+    pub(super) roots: Option<std::path::PathBuf>,
+    pub(super) is_log_read: bool,
+}
+
+impl Setup {
+    /// On free ports, before an upstream.
+    pub(crate) fn before(upstream: &Upstream) -> Self {
+        Self { settings: BTreeMap::new(), roots: None, is_log_read: true }
+            .set("listen.address", "127.0.0.1:0")
+            .set("admin.address", "127.0.0.1:0")
+            .set("upstream.url", upstream.url())
+            // The end of a test waits for nobody.
+            .set("drain.timeout", "300ms")
+    }
+
+    /// Sets one key.
+    pub(crate) fn set(mut self, config_key: &str, value: impl Into<toml::Value>) -> Self {
+        self.settings.insert(config_key.to_owned(), value.into());
+        self
+    }
+
+    /// Serves TLS; clients trust `roots`.
+    pub(crate) fn tls(mut self, files: &Files, roots: &Path) -> Self {
+        self.roots = Some(roots.to_owned());
+        self.set("listen.tls.certificate", files.certificate.to_str().unwrap())
+            .set("listen.tls.private_key_file", files.private_key.to_str().unwrap())
+    }
+
+    /// Leaves the pipe of the access log unread until [`Gateway::read_log`].
+    pub(crate) fn log_unread(mut self) -> Self {
+        self.is_log_read = false;
+        self
+    }
+
+    /// One value, as text.
+    pub(super) fn get(&self, config_key: &str) -> Option<&str> {
+        self.settings.get(config_key).and_then(toml::Value::as_str)
+    }
+
+    /// The file.
+    pub(super) fn text(&self) -> String {
+        self.settings.iter().map(|(config_key, value)| format!("{config_key} = {value}\n")).collect()
+    }
+
+    /// Starts the gateway and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(self) -> Gateway {
+        Gateway::start(self)
+    }
+}
