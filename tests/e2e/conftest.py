@@ -50,7 +50,7 @@ def agent_server_behind(agent_servers):
     log = behind.process.printed
     found = leaks.find(NEVER_SEEN_BY_AGENT_SERVER_LOG, log)
     assert not found, "a key reached the log of the agent server behind the gateway:\n" + "\n".join(found)
-    assert b"/sockets/" in log, "the log holds no request, so that it holds no key says nothing"
+    assert b"/api/conversations" in log, "the log holds no request at all, so that it holds no key says nothing"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 Many of them are stricter through the gateway: stricter.py has each with its reason.
 """
 
-from harness.opening import KEY, UPGRADE, VERSION_13
+from harness.opening import COMPLETE, KEY, UPGRADE, VERSION_13
 from harness.row import Row
 from harness.verdict import AUTHENTICATED, MALFORMED, NO_ROUTE, REFUSED, UNPARSED, WAITING
 
@@ -72,4 +72,12 @@ _QUERIES = [
     Row("asterisk-form target", "*", REFUSED),
 ]
 
-ODDITIES = _FIELDS_OF_THE_HANDSHAKE + _FIELD_VALUES + _QUERIES
+_SIZES = [
+    Row("a target of 50 kB", _GOOD + "&x=" + "x" * 50_000, AUTHENTICATED),
+    Row("a field of 60 kB", _GOOD, AUTHENTICATED, "Cookie: " + "x" * 60_000),
+    Row("a head of more than 64 KiB", _GOOD, AUTHENTICATED, "Cookie: " + "x" * 65_536),
+    Row("a hundred fields", _GOOD, AUTHENTICATED, *["X: x"] * (100 - len(COMPLETE) - 1)),
+    Row("a hundred and one fields", _GOOD, AUTHENTICATED, *["X: x"] * (101 - len(COMPLETE) - 1)),
+]
+
+ODDITIES = _FIELDS_OF_THE_HANDSHAKE + _FIELD_VALUES + _QUERIES + _SIZES

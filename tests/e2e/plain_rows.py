@@ -24,10 +24,13 @@ class PlainRow:
     status_line: str
     fields: tuple[str, ...] = ()
     method: str = "GET"
+    version: str = "HTTP/1.1"
+    host: bool = True
     body: bytes | None = None
     """The whole body of the answer, where it is always the same."""
 
 
+_PREFLIGHT = ("Access-Control-Request-Method: GET", "Access-Control-Request-Headers: X-Session-API-Key")
 _OK = "HTTP/1.1 200 OK"
 _NOT_IN = "HTTP/1.1 401 Unauthorized"
 
@@ -60,6 +63,12 @@ PLAIN_ROWS = [
     PlainRow("workspace session, query", "/api/auth/workspace-session" + _QUERY, _NOT_IN, method="POST", body=UNAUTHORIZED),
     PlainRow("alive", "/alive", _OK, body=b'{"status":"ok"}'),
     PlainRow("alive with a query", "/alive" + _QUERY, _OK, body=b'{"status":"ok"}'),
+    PlainRow("HTTP/1.0", "/alive", _OK, version="HTTP/1.0", body=b'{"status":"ok"}'),
+    PlainRow("HTTP/1.0 without Host", "/alive", _OK, version="HTTP/1.0", host=False, body=b'{"status":"ok"}'),
+    PlainRow("empty Host", "/alive", _OK, ("Host:",), host=False, body=b'{"status":"ok"}'),
+    PlainRow("OPTIONS *", "*", "HTTP/1.1 404 Not Found", method="OPTIONS"),
+    PlainRow("preflight", _TOOLS, _OK, _PREFLIGHT + ("Origin: http://localhost:3000",), method="OPTIONS"),
+    PlainRow("preflight from elsewhere", _TOOLS, "HTTP/1.1 400 Bad Request", _PREFLIGHT + ("Origin: https://evil.example",), method="OPTIONS"),
     PlainRow("server_info", "/server_info", _OK),
     PlainRow("docs", "/docs", _OK),
     PlainRow("openapi.json", "/openapi.json", _OK),

@@ -42,6 +42,8 @@ STRICTER: dict[str, Stricter] = {
     "a chunked body": Stricter(400, _BODY),
     "Content-Length with Transfer-Encoding": Stricter(400, "the two disagree; request smuggling begins with such"),
     "line folding": Stricter(400, "obsolete line folding is read differently from hop to hop (RFC 9112, section 5.2)"),
+    "a head of more than 64 KiB": Stricter(431, "limits.head_size"),
+    "a hundred and one fields": Stricter(431, "limits.head_fields"),
     "0x01 in the field's value": Stricter(400, _CONTROL),
     "DEL in the field's value": Stricter(400, _CONTROL),
 }

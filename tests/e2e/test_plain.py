@@ -8,14 +8,14 @@ import pytest
 
 from harness.credentials import ONE
 from harness.raw import Connection, Head
-from plain_rows import GOOD, PLAIN_ROWS
+from plain_rows import GOOD, PLAIN_ROWS, PlainRow
 
 # The two ends of a connection settle these between themselves.
 _HOP_BY_HOP = {"connection", "keep-alive", "date", "transfer-encoding", "content-length"}
 
 
-def exchange(connection: Connection, way, method: str, target: str, *fields: str, body: bytes = b"") -> tuple[Head, bytes]:
-    lines = [f"{method} {target.replace('{id}', way.conversation)} HTTP/1.1", f"Host: {way.authority}", *fields]
+def exchange(connection: Connection, method: str, target: str, *fields: str, version="HTTP/1.1", body=b"") -> tuple[Head, bytes]:
+    lines = [f"{method} {target} {version}", *fields]
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
     connection.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
@@ -26,7 +26,14 @@ def exchange(connection: Connection, way, method: str, target: str, *fields: str
 
 def ask(way, method: str, target: str, *fields: str, body: bytes = b"") -> tuple[Head, bytes]:
     with way.connect() as connection:
-        return exchange(connection, way, method, target, *fields, body=body)
+        return exchange(connection, method, target, f"Host: {way.authority}", *fields, body=body)
+
+
+def ask_row(way, row: PlainRow) -> tuple[Head, bytes]:
+    host = [f"Host: {way.authority}"] if row.host else []
+    target = row.target.replace("{id}", way.conversation)
+    with way.connect() as connection:
+        return exchange(connection, row.method, target, *host, *row.fields, version=row.version)
 
 
 def end_to_end(head: Head) -> list[tuple[str, str]]:
@@ -41,7 +48,7 @@ def file_in_each_workspace(agent_servers):
 
 @pytest.mark.parametrize("row", PLAIN_ROWS, ids=lambda row: row.name)
 def test_the_answer_is_the_one_observed(way, row):
-    head, body = ask(way, row.method, row.target, *row.fields)
+    head, body = ask_row(way, row)
     assert head.status_line == row.status_line
     assert row.body is None or body == row.body
 
@@ -52,15 +59,15 @@ def test_the_answer_has_the_same_fields_through_the_gateway(direct, through, row
     def comparable(head: Head) -> list[tuple[str, str]]:
         return [field for field in end_to_end(head) if field[0] not in ("etag", "last-modified", "x-request-id")]
 
-    directly, _ = ask(direct, row.method, row.target, *row.fields)
-    answered, _ = ask(through, row.method, row.target, *row.fields)
+    directly, _ = ask_row(direct, row)
+    answered, _ = ask_row(through, row)
     assert comparable(answered) == comparable(directly)
 
 
 def test_requests_on_one_connection_are_judged_one_by_one(way):
     with way.connect() as connection:
         for fields, status in (((GOOD,), 200), ((), 401), ((GOOD,), 200)):
-            head, _ = exchange(connection, way, "GET", "/api/tools/", *fields)
+            head, _ = exchange(connection, "GET", "/api/tools/", f"Host: {way.authority}", *fields)
             assert head.status == status
 
 
@@ -84,9 +91,9 @@ def test_a_workspace_session_sets_the_same_cookie(direct, through):
 
 def test_head_has_no_body(way):
     with way.connect() as connection:
-        head, _ = exchange(connection, way, "HEAD", "/docs")
+        head, _ = exchange(connection, "HEAD", "/docs", f"Host: {way.authority}")
         # Were there a body, the next answer on the connection would begin with it.
-        after, _ = exchange(connection, way, "GET", "/alive")
+        after, _ = exchange(connection, "GET", "/alive", f"Host: {way.authority}")
     assert (head.status, after.status) == (200, 200)
     assert int(head.values("Content-Length")[0]) > 0
 
