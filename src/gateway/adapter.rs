@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
-    http::ResponseHeader,
+    http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
@@ -63,6 +63,21 @@ impl ProxyHttp for Adapter {
             Ok(peer) => Ok(Box::new(peer)),
             Err(_) => Err(Error::new_up(ErrorType::ConnectError)),
         }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        // Pingora sends HTTP/1.1, which must have a `Host`; a client of HTTP/1.0 need not have sent one.
+        if let Some(exchange) = ctx
+            && !request.headers.contains_key(header::HOST)
+        {
+            request.insert_header(header::HOST, exchange.snapshot.upstream.host())?;
+        }
+        Ok(())
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Self::CTX) -> FailToProxy {

@@ -110,6 +110,17 @@ impl Upstream {
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// What the agent server is called by a request that names no host.
+    pub(super) fn host(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Unix(_) => "localhost".to_owned(),
+            Endpoint::Tcp(Authority { host, port }) | Endpoint::Tls(Authority { host, port }) => {
+                // Only an IPv6 address has colons, and in a URL it has brackets too.
+                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+            }
+        }
+    }
+
     /// Resolves a name at most every ten seconds; when that fails the last good address is kept.
     async fn resolve(&self, authority: &Authority) -> io::Result<SocketAddr> {
         if let Ok(address) = authority.host.parse() {

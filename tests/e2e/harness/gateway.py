@@ -1,0 +1,89 @@
+"""The gateway under test, and a check of everything it prints."""
+
+import os
+import ssl
+from pathlib import Path
+
+from . import leaks
+from .certificate import Certificate
+from .credentials import NEVER_PRINTED_BY_GATEWAY
+from .process import Process, clean_environment
+from .raw import Connection
+
+
+def binary() -> Path:
+    """The program that HUSHGATE names, else what cargo built."""
+    if named := os.environ.get("HUSHGATE"):
+        return Path(named).resolve()
+    target = Path(__file__).parents[3] / "target"
+    for built in (target / "debug" / "hushgate", target / "release" / "hushgate"):
+        if built.exists():
+            return built
+    raise FileNotFoundError("there is no gateway to test; build it, or name it in HUSHGATE")
+
+
+class Gateway:
+    """`hushgate run` in front of one upstream, at the most talkative level its diagnostics have."""
+
+    def __init__(self, folder: Path, upstream: str, certificate: Certificate | None = None):
+        self.certificate = certificate
+        tls = ""
+        if certificate:
+            tls = f'tls = {{ certificate = "{certificate.path}", private_key_file = "{certificate.private_key_path}" }}'
+        config = folder / "gateway.toml"
+        config.write_text(
+            f"""
+[listen]
+address = "127.0.0.1:0"
+{tls}
+[upstream]
+url = "{upstream}"
+[admin]
+address = "127.0.0.1:0"
+[limits]
+failed_attempts_per_minute = 0   # the suite is refused on purpose, over and over
+[drain]
+timeout = "5s"
+"""
+        )
+        self.process = Process(
+            "the gateway over TLS" if certificate else "the gateway",
+            [str(binary()), "run", "--config", str(config)],
+            folder,
+            clean_environment(folder, RUST_LOG="trace", RUST_BACKTRACE="full"),
+        )
+
+    def ready(self) -> "Gateway":
+        bound = r"hushgate listens on 127\.0\.0\.1:(\d+)" + (r" \(TLS\)" if self.certificate else "") + "$"
+        self.port = int(self.process.wait_for(bound)[1])
+        self.process.wait_for(r"hushgate admin on 127\.0\.0\.1:(\d+)$")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}" if self.certificate else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        return self.certificate.trusting_context() if self.certificate else None
+
+    def connect(self) -> Connection:
+        return Connection(self.address, self.tls)
+
+    def require_silent(self) -> None:
+        """Nothing it printed so far holds a key, in any spelling."""
+        self.process.require_alive()
+        self._require_no_leak()
+
+    def stop(self) -> None:
+        code = self.process.stop()
+        self._require_no_leak()
+        assert code == 0, f"the gateway ended with {code}"
+
+    def _require_no_leak(self) -> None:
+        found = leaks.find(NEVER_PRINTED_BY_GATEWAY, self.process.printed)
+        assert not found, "the gateway printed a key:\n" + "\n".join(found)
