@@ -13,6 +13,9 @@ pub const fn close_for_server(code: u16) -> [u8; 8] {
     [0x88, 0x82, 0, 0, 0, 0, high, low]
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+
 /// Follows the frames of one direction of a relayed socket, whatever pieces they arrive in.
 ///
 /// It never holds a payload, except for the two bytes of a close code.
