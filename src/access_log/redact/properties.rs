@@ -115,7 +115,7 @@ fn with_hidden_parts_replaced(target: &[u8], filler: &[u8]) -> Vec<u8> {
         let name = name_of(segment);
         if !SHOW.contains(&name.as_str()) || CREDENTIAL.contains(&name.as_str()) {
             // Hidden whole, its name as well; and two of them in a row look like one.
-            let again: &[u8] = if filler.len() % 2 == 0 { b"" } else { b"&again" };
+            let again: &[u8] = if filler.len().is_multiple_of(2) { b"" } else { b"&again" };
             return [b"token=", filler.as_slice(), again].concat();
         }
         match halves(segment, b'=') {

@@ -135,7 +135,7 @@ pub(super) fn kind(came: &Message) -> Result<Kind, Refusal> {
         && came.list("content-length").iter().all(|length| length.bytes().all(|digit| digit == b'0'));
     let is_handshake = came.method == "GET"
         && came.version == 1
-        && is_one("upgrade", &|value| value.to_ascii_lowercase() == b"websocket")
+        && is_one("upgrade", &|value| value.eq_ignore_ascii_case(b"websocket"))
         && came.list("connection").contains(&"upgrade".to_owned())
         && is_one("sec-websocket-key", &is_nonce)
         && is_one("sec-websocket-version", &|_| true)
