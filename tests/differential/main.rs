@@ -1,10 +1,16 @@
 //! Is the credential that we forward the one that the agent server would have used itself?
 //!
 //! Generated queries, with and without a credential field beside them, are judged as opening
-//! handshakes, and Starlette, from PyPI, says what it reads of the handshake as it came and of the
-//! head that goes on. Its answer stands; ours must agree with it or be a refusal, and a refusal
+//! handshakes, and the real Starlette says what it reads of the handshake as it came and of the head
+//! that goes on. Its answer stands; ours must agree with it or be a refusal, and a refusal
 //! only of what a field cannot carry. Run by `.ci/differential`, which installs Starlette.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
 
 use std::{env, io::Write, thread};
 
