@@ -1,5 +1,8 @@
 //! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone; and Close frames.
 
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+
 /// A Close frame for a client, which must not be masked (RFC 6455 section 5.1).
 pub const fn close_for_client(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
@@ -12,9 +15,6 @@ pub const fn close_for_server(code: u16) -> [u8; 8] {
     let [high, low] = code.to_be_bytes();
     [0x88, 0x82, 0, 0, 0, 0, high, low]
 }
-
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 
 /// Follows the frames of one direction of a relayed socket, whatever pieces they arrive in.
 ///

@@ -32,6 +32,24 @@ pub fn following_is_sound(stream: &[u8], pieces: &[u8]) {
         assert_eq!(found, expected, "the Close frame of a stream in pieces of {pieces:?}");
         assert!(frames.has_close() || frames.close_code().is_none(), "a code without a Close frame");
     }
+    following_frame_by_frame_is_sound(stream);
+}
+
+/// Frame by frame, a stream is followed to the same end, and each step ends between two frames.
+fn following_frame_by_frame_is_sound(stream: &[u8]) {
+    let mut frames = Frames::default();
+    let mut rest = stream;
+    while let Some(first) = rest.first_chunk::<1>() {
+        // Between two frames it takes nothing, so the first byte of each frame is given to it.
+        frames.follow(first);
+        let after = rest.get(1..).unwrap_or_default();
+        let length = frames.follow_to_end_of_frame(after);
+        assert!(length == after.len() || frames.is_between(), "a step ends inside a frame");
+        rest = after.get(length..).unwrap_or_default();
+    }
+    let whole = followed(stream, &[]);
+    assert_eq!((frames.has_close(), frames.close_code()), (whole.has_close(), whole.close_code()));
+    assert_eq!((frames.is_between(), frames.is_over()), (whole.is_between(), whole.is_over()));
 }
 
 /// The code of the first Close frame, if there is one and it has one, read from a whole stream.

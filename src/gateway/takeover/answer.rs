@@ -7,6 +7,9 @@ use crate::{
     handshake::head::{Field, elements, parse_length},
 };
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod properties;
+
 /// The longest head of an answer.
 const HEAD: usize = 64 * 1024;
 
