@@ -16,6 +16,7 @@ struct Reading {
     head: Vec<u8>,
     body: Vec<u8>,
     is_complete: bool,
+    ends_with_connection: bool,
     rest: Vec<u8>,
 }
 
@@ -44,8 +45,10 @@ fn read(stream: &[u8], pieces: &[u8]) -> Result<Option<Reading>, Outcome> {
         rest.extend_from_slice(piece);
         taken.extend_from_slice(&take(&mut body, &mut rest)?);
     }
-    let rest = if body.is_complete() { Vec::new() } else { rest.to_vec() };
-    Ok(Some(Reading { status, head, body: taken, is_complete: body.is_complete(), rest }))
+    let is_complete = body.is_complete();
+    let rest = if is_complete { Vec::new() } else { rest.to_vec() };
+    let ends_with_connection = body.ends_with_connection();
+    Ok(Some(Reading { status, head, body: taken, is_complete, ends_with_connection, rest }))
 }
 
 fn take(body: &mut Body, bytes: &mut BytesMut) -> Result<Vec<u8>, Outcome> {
@@ -83,6 +86,7 @@ pub(crate) fn reading_is_sound(stream: &[u8], pieces: &[u8]) {
     }
     let length = values("content-length");
     assert!(length.windows(2).all(|pair| pair.first() == pair.last()), "two lengths");
+    assert!(length.is_empty() || !reading.ends_with_connection, "two ends of one body");
     if let (Some(length), true) = (length.first(), reading.is_complete) {
         let has_no_body = matches!(reading.status, 101 | 204 | 304);
         let is_whole = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
