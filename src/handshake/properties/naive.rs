@@ -114,8 +114,7 @@ pub(super) fn takes_away_what_is_ours(came: &Message, rules: &Handshake) -> bool
 
 /// The definition of an opening handshake in section 3.
 pub(super) fn kind(came: &Message) -> Result<Kind, Refusal> {
-    let names =
-        |protocol: &String| protocol.split('/').next().map(|name| name.trim_ascii()) == Some("websocket");
+    let names = |protocol: &String| protocol.split('/').next().map(str::trim_ascii) == Some("websocket");
     if !came.list("upgrade").iter().any(names) {
         return Ok(Kind::Plain);
     }
