@@ -23,6 +23,9 @@ use crate::{
     handshake::{CredentialSource, Refusal},
 };
 
+#[cfg(any(test, fuzzing))]
+pub use self::redact::properties;
+
 mod redact;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,8 @@ pub mod chunks;
 mod forward;
 pub mod head;
 mod opening;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod query;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone; and Close frames.
 
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+
 /// A Close frame for a client, which must not be masked (RFC 6455 section 5.1).
 pub const fn close_for_client(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
@@ -131,7 +134,7 @@ impl Frames {
         let (opcode, reserved) = (first & 0x0f, matches!(first & 0x0f, 3..=7 | 11..=15));
         let is_control = opcode >= 8;
         let is_fragment = first & 0x80 == 0;
-        if reserved || (is_control && (payload > 125 || is_fragment)) || payload >> 63 == 1 {
+        if reserved || (is_control && (second & 0x7f > 125 || is_fragment)) || payload >> 63 == 1 {
             self.state = State::Lost;
             return;
         }
@@ -221,5 +224,8 @@ mod tests {
     fn what_is_not_framing_is_given_up() {
         check(b"GET / HTTP/1.1\r\n", false, None);
         check(&[0x83, 0, 0x88, 2, 3, 0xe8], false, None);
+        // A control frame is never long, and says so in one byte.
+        check(&[0x88, 126, 0, 2, 3, 0xe8], false, None);
+        check(&[0x89, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0x88, 0], false, None);
     }
 }

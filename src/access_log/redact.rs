@@ -138,5 +138,7 @@ fn push_value(out: &mut String, value: &[u8]) {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 #[cfg(test)]
 mod tests;

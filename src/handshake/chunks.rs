@@ -1,5 +1,8 @@
 //! Where a chunked body ends (RFC 9112 section 7.1), followed by its sizes alone.
 
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+
 /// The most bytes of a line that gives a size, and of a whole trailer section.
 const LINE: usize = 8 * 1024;
 

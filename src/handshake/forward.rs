@@ -111,6 +111,7 @@ impl Writer {
         hop: &Hop<'_>,
     ) {
         let believes = is_trusted(hop.peer, hop);
+        let credential = rules.field.as_str().replace('_', "-");
         let mut has_length = false;
         for field in &head.fields {
             let name = field.name.to_ascii_lowercase();
@@ -120,7 +121,7 @@ impl Writer {
                 "content-length" => kind == Kind::Plain && !std::mem::replace(&mut has_length, true),
                 "connection" | "transfer-encoding" => kind == Kind::Plain,
                 _ => {
-                    ours != rules.field.as_str()
+                    ours != credential
                         && !ours.starts_with("x-hushgate-")
                         && !HOP_BY_HOP.contains(&name.as_str())
                         && !nominated.contains(&name)

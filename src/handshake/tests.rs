@@ -3,6 +3,8 @@ use http::HeaderName;
 use super::{Admitted, CredentialSource, Hop, Kind, Refusal, head::Head, judge};
 use crate::config::{Handshake, PlainRequests};
 
+mod rules;
+
 fn rules(plain_requests: PlainRequests) -> Handshake {
     Handshake {
         field: HeaderName::from_static("x-session-api-key"),

@@ -7,6 +7,9 @@ use crate::{
     handshake::head::{Field, elements, parse_length},
 };
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod properties;
+
 /// The longest head of an answer.
 const HEAD: usize = 64 * 1024;
 
@@ -55,6 +58,10 @@ impl Answer {
                 Ok(httparse::Status::Partial) | Err(_) => return Err(Outcome::UpstreamMalformed),
             };
             let status = response.code.unwrap_or_default();
+            // Three digits, but no class of answers (RFC 9110 section 15).
+            if status < 100 {
+                return Err(Outcome::UpstreamMalformed);
+            }
             if matches!(status, 100 | 102..200) {
                 let _interim = bytes.split_to(length);
                 continue;
@@ -273,6 +280,7 @@ mod tests {
     fn refuses_a_101_for_another_protocol() {
         assert!(parse("HTTP/1.1 101 x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n").is_err());
         assert!(parse("garbage\r\n\r\n").is_err());
+        assert!(parse("HTTP/1.1 043 x\r\n\r\n").is_err());
         assert!(parse("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
     }
 

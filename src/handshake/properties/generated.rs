@@ -1,0 +1,237 @@
+//! The laws over generated targets and heads.
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+    strategy::ValueTree,
+    test_runner::{FileFailurePersistence, TestRunner},
+};
+
+use super::{Setting, judging_is_sound, normalising_is_sound};
+use crate::handshake::{Kind, Refusal};
+
+/// Pieces of which a query is made so that names collide with the parameter often.
+const PIECES: [&str; 42] = [
+    "session_api_key",
+    "&session_api_key",
+    "&session_api_key=k",
+    "session_api_key=",
+    "session_api_key=secret",
+    "session%5Fapi_key=k",
+    "%73ession_api_key=k",
+    "session%255Fapi_key=k",
+    "session+api+key=k",
+    "SESSION_API_KEY=k",
+    "k=",
+    "cl%C3%A9=k",
+    "cl%E9=k",
+    "&",
+    "&",
+    "&",
+    "&",
+    "&&",
+    "=",
+    "=",
+    "?",
+    ";",
+    "+",
+    "%",
+    "%7",
+    "%73",
+    "%5f",
+    "%00",
+    "%0d%0aX:1",
+    "%09",
+    "%20",
+    "%26",
+    "%3D",
+    "%7f",
+    "%85",
+    "%C2%85",
+    "%C2%A0",
+    "%C3%BC",
+    "%C4%80",
+    "%FF",
+    "a",
+    "resend_mode=all",
+];
+
+fn query() -> impl Strategy<Value = String> {
+    vec(select(&PIECES[..]), 0..12).prop_map(|pieces| pieces.concat())
+}
+
+fn target() -> impl Strategy<Value = String> {
+    let path = select(&["/", "/sockets/events/1", "/a%3Fsession_api_key=k", "//", "/;session_api_key=k"][..]);
+    (path, proptest::option::weighted(0.9, query())).prop_map(|(path, query)| match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    })
+}
+
+/// Fields that leave an opening handshake what it is.
+const HARMLESS: [&str; 19] = [
+    "X-Session-API-Key",
+    "X_Session_API_Key",
+    "X-Api-Key",
+    "X_Api_Key",
+    "Authorization",
+    "TE",
+    "Trailer",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "HTTP2-Settings",
+    "X-Forwarded-For",
+    "X_Forwarded_For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "Forwarded",
+    "X-Real-IP",
+    "X-Hushgate-Caller",
+    "Cookie",
+];
+
+/// Fields that may make it something else.
+const DECISIVE: [&str; 9] = [
+    "Connection",
+    "Upgrade",
+    "Content-Length",
+    "Transfer-Encoding",
+    "Expect",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "X_Hushgate_Caller",
+    "Host",
+];
+
+const VALUES: [&str; 27] = [
+    "",
+    "secret",
+    "Bearer secret",
+    "close",
+    "keep-alive, other",
+    "Upgrade",
+    "close, upgrade, cookie",
+    "x-session-api-key",
+    "X_Api_Key",
+    "host",
+    "x-forwarded-for",
+    "websocket",
+    "h2c",
+    "h2c, websocket",
+    "websocket/13",
+    "chunked",
+    "0",
+    "0, 0",
+    "5",
+    "13",
+    "12",
+    "203.0.113.9",
+    "203.0.113.9, 192.0.2.1",
+    "dGhlIHNhbXBsZSBub25jZQ==",
+    "a\tb",
+    "cl\u{e9}",
+    "1,2,3,4,5,6,7,8,9,10",
+];
+
+/// A field line with one of these names, in two spellings.
+fn line(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    (select(names), select(&VALUES[..]), any::<bool>()).prop_map(|(name, value, is_lower)| {
+        let name = if is_lower { name.to_lowercase() } else { name.to_owned() };
+        format!("{name}: {value}\r\n")
+    })
+}
+
+/// A request that is an opening handshake, or a plain request, or nearly one of them.
+fn head() -> impl Strategy<Value = Vec<u8>> {
+    let start = prop_oneof![
+        6 => Just("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
+        4 => Just(""),
+    ];
+    let method = prop_oneof![8 => Just("GET"), 1 => Just("POST"), 1 => Just("OPTIONS")];
+    let version = prop_oneof![9 => Just("HTTP/1.1"), 1 => Just("HTTP/1.0")];
+    let fields = prop_oneof![
+        6 => vec(line(&HARMLESS), 0..8),
+        4 => vec(prop_oneof![3 => line(&HARMLESS), 1 => line(&DECISIVE)], 1..8),
+    ];
+    (method, target(), version, start, fields).prop_map(|(method, target, version, start, fields)| {
+        format!("{method} {target} {version}\r\nHost: h.example\r\n{start}{}\r\n", fields.concat())
+            .into_bytes()
+    })
+}
+
+/// A head with a few bytes exchanged, put in or taken out.
+fn damaged_head() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![any::<u8>(), select(&b"\r\n :\t%&=?#/\0"[..])];
+    (head(), vec((any::<Index>(), byte, 0..3_u8), 1..4)).prop_map(|(mut head, changes)| {
+        for (at, byte, change) in changes {
+            let at = at.index(head.len());
+            match change {
+                0 => head[at] = byte,
+                1 => head.insert(at, byte),
+                _ => drop(head.remove(at)),
+            }
+        }
+        head
+    })
+}
+
+/// Inputs that failed once are kept beside this file.
+fn config() -> ProptestConfig {
+    let kept = FileFailurePersistence::WithSource("regressions");
+    ProptestConfig { cases: 1024, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    (0..512_u16).prop_map(Setting::numbered)
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn normalising_holds_for_colliding_queries(target in target(), setting in setting()) {
+        normalising_is_sound(target.as_bytes(), &setting.rules.parameters);
+    }
+
+    #[test]
+    fn normalising_holds_for_any_bytes(target in vec(any::<u8>(), 0..80), setting in setting()) {
+        normalising_is_sound(&target, &setting.rules.parameters);
+    }
+
+    #[test]
+    fn judging_holds_for_requests(head in head(), setting in setting()) {
+        let _decided = judging_is_sound(&head, &setting);
+    }
+
+    #[test]
+    fn judging_holds_for_damaged_requests(head in damaged_head(), setting in setting()) {
+        let _decided = judging_is_sound(&head, &setting);
+    }
+
+    #[test]
+    fn judging_holds_for_any_bytes(head in vec(any::<u8>(), 0..200), setting in setting()) {
+        let _decided = judging_is_sound(&head, &setting);
+    }
+}
+
+/// Laws that only ever see refusals would prove nothing.
+#[test]
+fn the_generated_requests_see_both_sides() {
+    let (mut opening, mut plain, mut unusable, mut invalid) = (0, 0, 0, 0);
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..1000 {
+        let (head, setting) = (head(), setting()).new_tree(&mut runner).unwrap().current();
+        match judging_is_sound(&head, &setting) {
+            Ok(Kind::OpeningHandshake) => opening += 1,
+            Ok(Kind::Plain) => plain += 1,
+            Err(Refusal::UnusableCredential) => unusable += 1,
+            Err(Refusal::InvalidHandshake) => invalid += 1,
+            Err(_) => {}
+        }
+    }
+    let seen = [opening, plain, unusable, invalid];
+    assert!(seen.iter().all(|count| *count >= 40), "{seen:?}");
+}
