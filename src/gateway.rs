@@ -25,6 +25,7 @@ mod adapter;
 pub mod connection;
 mod downstream;
 mod refuse;
+mod resolver;
 mod takeover;
 mod upstream;
 
@@ -78,6 +79,22 @@ impl Gateway {
     ) -> Self {
         let (sender, never) = watch::channel(false);
         Self { snapshot: ArcSwap::from_pointee(snapshot), access_log, metrics, phase, never, _never: sender }
+    }
+
+    /// Ready when what is still open has to end.
+    async fn cut(&self) {
+        let mut phase = self.phase.clone();
+        if phase.wait_for(|phase| *phase == Phase::Cut).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Gives a last answer time to arrive, where there is any left.
+    async fn linger(&self, downstream: Downstream) {
+        tokio::select! {
+            () = downstream.linger() => {}
+            () = self.cut() => {}
+        }
     }
 
     /// Writes and counts one record: every exit ends here.

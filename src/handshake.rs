@@ -27,8 +27,8 @@ mod tests;
 pub enum Refusal {
     /// Where the body ends could be read in two ways, or not at all.
     AmbiguousFraming,
-    /// The gateway is ending.
-    Draining,
+    /// Nothing of a body came for a minute.
+    BodyTimeout,
     /// The head did not end in time.
     HeadTimeout,
     /// The head is longer than allowed.
@@ -58,7 +58,7 @@ impl Refusal {
     pub const fn label(self) -> &'static str {
         match self {
             Self::AmbiguousFraming => "ambiguous_framing",
-            Self::Draining => "draining",
+            Self::BodyTimeout => "body_timeout",
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::IllegalTarget => "illegal_target",
@@ -136,6 +136,10 @@ pub struct Admitted {
 pub fn judge(head: &Head<'_>, rules: &config::Handshake, hop: &Hop<'_>) -> Result<Admitted, Refusal> {
     let nominated = forward::nominated(head, rules)?;
     let kind = opening::classify(head)?;
+    if kind == Kind::Plain && head.values("host").any(|host| host.contains(&b'@')) {
+        // Pingora serves no host with a user (RFC 9110 section 4.2.4).
+        return Err(Refusal::MalformedHead);
+    }
     let (target, source, field) = present(head, rules, kind)?;
     let client = forward::client(head, hop);
     let mut out = forward::Writer::new(head, &target);
@@ -144,7 +148,7 @@ pub fn judge(head: &Head<'_>, rules: &config::Handshake, hop: &Hop<'_>) -> Resul
     if let Some(line) = field {
         out.line(&rules.field_spelling, &line);
     }
-    Ok(Admitted { kind, head: out.finish(kind), source, body: head.body, client })
+    Ok(Admitted { kind, head: out.finish(head, kind), source, body: head.body, client })
 }
 
 /// The target that goes on, where the credential came from, and the value of the one credential

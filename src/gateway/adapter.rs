@@ -12,11 +12,11 @@ use pingora::{
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
-    upstreams::peer::HttpPeer,
+    upstreams::peer::{HttpPeer, Peer},
 };
 use tokio::sync::watch;
 
-use super::{Phase, Snapshot, refuse};
+use super::{Phase, Snapshot, downstream::Counters, refuse};
 use crate::{
     access_log::Outcome,
     handshake::{Refusal, head::elements},
@@ -26,17 +26,45 @@ use crate::{
 pub(super) struct Exchange {
     pub(super) snapshot: Arc<Snapshot>,
     phase: watch::Receiver<Phase>,
-    result: Mutex<Option<(Option<u16>, Outcome)>>,
+    counters: Arc<Counters>,
+    result: Mutex<Answered>,
+}
+
+/// What Pingora made of a request so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answered {
+    /// The status that the client got.
+    pub(super) status: Option<u16>,
+    /// How it ended, or `None` when Pingora never reached its end.
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Exchange {
-    pub(super) fn new(snapshot: Arc<Snapshot>, phase: watch::Receiver<Phase>) -> Self {
-        Self { snapshot, phase, result: Mutex::new(None) }
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        phase: watch::Receiver<Phase>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { snapshot, phase, counters, result: Mutex::default() }
     }
 
-    /// The status and the outcome, or `None` when Pingora never reached its end.
-    pub(super) fn result(&self) -> Option<(Option<u16>, Outcome)> {
-        self.result.lock().map_or(None, |result| *result)
+    pub(super) fn answered(&self) -> Answered {
+        self.result.lock().map_or_else(|_| Answered::default(), |result| *result)
+    }
+
+    fn note(&self, status: Option<u16>, outcome: Option<Outcome>) {
+        if let Ok(mut result) = self.result.lock() {
+            result.status = status.or(result.status);
+            result.outcome = outcome.or(result.outcome);
+        }
+    }
+
+    /// What an error means; the client's own chunks are followed by us.
+    fn outcome_of(&self, error: &Error) -> Outcome {
+        if *error.esource() == ErrorSource::Downstream && self.counters.saw_broken_body() {
+            return Outcome::Refused(Refusal::AmbiguousFraming);
+        }
+        outcome_of(error)
     }
 }
 
@@ -80,8 +108,23 @@ impl ProxyHttp for Adapter {
         Ok(())
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Self::CTX) -> FailToProxy {
-        let outcome = outcome_of(error);
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        peer: &HttpPeer,
+        ctx: &mut Self::CTX,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent, so another address may be tried whatever the method.
+        let another = ctx.as_ref().zip(peer.address().as_inet());
+        error.set_retry(
+            another.is_some_and(|(exchange, address)| exchange.snapshot.upstream.failed(*address)),
+        );
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
+        let outcome = ctx.as_ref().map_or_else(|| outcome_of(error), |exchange| exchange.outcome_of(error));
         let status = refuse::status(outcome);
         session.set_keepalive(None);
         if outcome != Outcome::ClientClosed
@@ -119,8 +162,16 @@ impl ProxyHttp for Adapter {
         if ctx.as_ref().is_some_and(|exchange| *exchange.phase.borrow() >= Phase::Draining) {
             session.set_keepalive(None);
         }
+        if session.req_header().version == Version::HTTP_10 {
+            // Its client knows no chunks, and so the end of the connection ends the body.
+            let _coding = response.remove_header(&header::TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
         // The version is that of the hop (RFC 9110 section 2.5), and the client's hop is ours.
         response.set_version(Version::HTTP_11);
+        if let (Some(exchange), false) = (ctx, response.status.is_informational()) {
+            exchange.note(Some(response.status.as_u16()), None);
+        }
         Ok(())
     }
 
@@ -140,10 +191,8 @@ impl ProxyHttp for Adapter {
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
         let Some(exchange) = ctx else { return };
         let status = session.response_written().map(|response| response.status.as_u16());
-        let outcome = error.map_or(Outcome::Served, outcome_of);
-        if let Ok(mut result) = exchange.result.lock() {
-            *result = Some((status, outcome));
-        }
+        let outcome = error.map_or(Outcome::Served, |error| exchange.outcome_of(error));
+        exchange.note(status, Some(outcome));
     }
 }
 
@@ -161,14 +210,19 @@ fn remove_hop_by_hop(response: &mut ResponseHeader) {
     for name in ["keep-alive", "proxy-connection", "trailer", "upgrade"] {
         let _field = response.remove_header(name);
     }
+    if response.status == StatusCode::NO_CONTENT {
+        // It has no body, whatever it says (RFC 9112 section 6.1).
+        let _coding = response.remove_header(&header::TRANSFER_ENCODING);
+    }
 }
 
 /// What an error of Pingora's means, by its closed type and source: its text may hold a head.
 fn outcome_of(error: &Error) -> Outcome {
     match (error.esource(), error.etype()) {
-        // Pingora's name for a body whose chunks are not valid.
-        (ErrorSource::Downstream, ErrorType::Custom("InvalidChunk")) => {
-            Outcome::Refused(Refusal::AmbiguousFraming)
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Outcome::Refused(Refusal::BodyTimeout),
+        // A head that we had let pass, or a body that Pingora reads otherwise than we.
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::Custom(_)) => {
+            Outcome::Refused(Refusal::MalformedHead)
         }
         (ErrorSource::Downstream, _) => Outcome::ClientClosed,
         (
@@ -178,12 +232,22 @@ fn outcome_of(error: &Error) -> Outcome {
             | ErrorType::WriteTimedout
             | ErrorType::TLSHandshakeTimedout,
         ) => Outcome::UpstreamTimeout,
-        (ErrorSource::Upstream, ErrorType::InvalidHTTPHeader) => Outcome::UpstreamMalformed,
         (
             ErrorSource::Upstream,
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed,
         ) => Outcome::UpstreamReset,
-        (ErrorSource::Upstream, _) => Outcome::UpstreamUnreachable,
+        (
+            ErrorSource::Upstream,
+            ErrorType::BindError
+            | ErrorType::ConnectError
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectRefused
+            | ErrorType::HandshakeError
+            | ErrorType::InvalidCert
+            | ErrorType::SocketError
+            | ErrorType::TLSHandshakeFailure,
+        ) => Outcome::UpstreamUnreachable,
+        (ErrorSource::Upstream, _) => Outcome::UpstreamMalformed,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Outcome::InternalError,
     }
 }

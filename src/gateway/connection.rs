@@ -14,7 +14,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Downstream, Entry, Gateway, Snapshot, Transport, adapter::Exchange, refuse, takeover};
+use super::{
+    Downstream, Entry, Gateway, Snapshot, Transport,
+    adapter::{Answered, Exchange},
+    refuse, takeover,
+};
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
     config::Limits,
@@ -95,8 +99,9 @@ async fn abandon(
         Unread::Refused(refusal) => {
             refused(gateway, &snapshot, downstream, entry, Event::Request, refusal, before).await;
         }
-        Unread::Gone => {
-            let mut record = entry.record(Event::Request, None, Outcome::ClientClosed);
+        Unread::Cut | Unread::Gone => {
+            let outcome = if matches!(unread, Unread::Cut) { Outcome::Cut } else { Outcome::ClientClosed };
+            let mut record = entry.record(Event::Request, None, outcome);
             record.count(before, downstream.counters().get());
             gateway.record(&snapshot, &record);
         }
@@ -105,6 +110,8 @@ async fn abandon(
 
 /// Why there is no head to judge.
 enum Unread {
+    /// The process ends.
+    Cut,
     /// The client went away in the middle of it.
     Gone,
     /// It is too long, or was too slow.
@@ -128,8 +135,8 @@ async fn read_head(
     let mut searched = 0;
     loop {
         // Empty lines before a request line are skipped (RFC 9112 section 2.2).
-        while let Some(b'\r' | b'\n') = downstream.ahead().first() {
-            let _line_end = downstream.take_ahead(1);
+        while let Some(length) = line_end(downstream.ahead()) {
+            let _empty_line = downstream.take_ahead(length);
         }
         let ahead = downstream.ahead();
         if !ahead.is_empty() && !std::mem::replace(&mut has_begun, true) {
@@ -150,6 +157,7 @@ async fn read_head(
             biased;
             read = timeout_at(deadline, downstream.read_ahead()) => read,
             _ = phase.wait_for(|phase| *phase >= Phase::Draining), if !has_begun => return Ok(None),
+            () = gateway.cut(), if has_begun => return Err((Unread::Cut, began)),
         };
         match (read, has_begun) {
             (Ok(Ok(1..)), _) => {}
@@ -160,19 +168,23 @@ async fn read_head(
     }
 }
 
+/// The length of the line end that these bytes begin with.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(b"\n") {
+        Some(1)
+    } else if bytes.starts_with(b"\r\n") {
+        Some(2)
+    } else {
+        None
+    }
+}
+
 /// Where the empty line that ends a head stops, looking from `from` on. A line may end in a bare LF
 /// (RFC 9112 section 2.2).
 fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
     rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
-        let behind = rest.get(at + 1..)?;
-        let line_end = if behind.starts_with(b"\n") {
-            1
-        } else if behind.starts_with(b"\r\n") {
-            2
-        } else {
-            return None;
-        };
+        let line_end = line_end(rest.get(at + 1..)?)?;
         Some(from + at + 1 + line_end)
     })
 }
@@ -229,7 +241,7 @@ async fn refused(
     let mut record = entry.record(event, status, Outcome::Refused(refusal));
     record.count(before, downstream.counters().get());
     gateway.record(snapshot, &record);
-    downstream.linger().await;
+    gateway.linger(downstream).await;
 }
 
 /// Hands a plain request to Pingora; gives the connection back when it may serve another.
@@ -244,27 +256,26 @@ async fn plain(
 ) -> Option<Downstream> {
     let counters = downstream.counters();
     downstream.expect_body(body);
-    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone()));
+    let exchange =
+        Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), Arc::clone(&counters)));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
     let mut session = ServerSession::H1(session);
     let is_serving = *gateway.phase.borrow() < Phase::Draining;
     session.set_keepalive(is_serving.then_some(KEEP_ALIVE.as_secs()));
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
-    let mut phase = gateway.phase.clone();
     let reused = tokio::select! {
         biased;
         reused = snapshot.proxy.process_new_http(session, &gateway.never) => reused,
-        _ = phase.wait_for(|phase| *phase == Phase::Cut) => None,
+        () = gateway.cut() => None,
     };
-    // Pingora refused a head that we had let pass, or was cut off.
-    let (status, outcome) = exchange.result().unwrap_or_else(|| {
-        if *gateway.phase.borrow() == Phase::Cut {
-            (None, Outcome::Cut)
-        } else {
-            (Some(400), Outcome::Refused(Refusal::MalformedHead))
-        }
-    });
+    let Answered { status, outcome } = exchange.answered();
+    let (status, outcome) = match outcome {
+        Some(outcome) => (status, outcome),
+        None if *gateway.phase.borrow() == Phase::Cut => (status, Outcome::Cut),
+        // Pingora refused a head that we had let pass.
+        None => (Some(400), Outcome::Refused(Refusal::MalformedHead)),
+    };
     let mut record = entry.record(Event::Request, status, outcome);
     record.count(before, counters.get());
     gateway.record(snapshot, &record);

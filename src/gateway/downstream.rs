@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -41,11 +41,17 @@ const READ_AHEAD: usize = 16 * 1024;
 pub(super) struct Counters {
     received: AtomicU64,
     sent: AtomicU64,
+    broken: AtomicBool,
 }
 
 impl Counters {
     fn take(&self, bytes: usize) {
         self.received.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Whether a body was no valid chunks.
+    pub(super) fn saw_broken_body(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Received and sent so far.
@@ -185,9 +191,12 @@ impl Reading {
     }
 
     /// Takes as many of these bytes as belong to what may be read.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn take(&mut self, bytes: &[u8], counters: &Counters) -> io::Result<usize> {
         match self {
-            Self::Chunks(chunks) => chunks.follow(bytes).map_err(|_| io::ErrorKind::InvalidData.into()),
+            Self::Chunks(chunks) => chunks.follow(bytes).map_err(|_| {
+                counters.broken.store(true, Ordering::Relaxed);
+                io::ErrorKind::InvalidData.into()
+            }),
             Self::Everything => Ok(bytes.len()),
             Self::Length(left) => {
                 *left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -210,14 +219,14 @@ impl AsyncRead for Downstream {
         let taken = if this.ahead.is_empty() {
             let mut limited = ReadBuf::new(buf.initialize_unfilled_to(allowed));
             ready!(this.poll_transport(cx, &mut limited))?;
-            let taken = this.reading.take(limited.filled())?;
+            let taken = this.reading.take(limited.filled(), &this.counters)?;
             // What follows a chunked body is the next request's.
             this.ahead.extend_from_slice(limited.filled().get(taken..).unwrap_or_default());
             buf.advance(taken);
             taken
         } else {
             let ahead = this.ahead.get(..allowed.min(this.ahead.len())).unwrap_or_default();
-            let taken = this.reading.take(ahead)?;
+            let taken = this.reading.take(ahead, &this.counters)?;
             buf.put_slice(ahead.get(..taken).unwrap_or_default());
             this.ahead.advance(taken);
             taken

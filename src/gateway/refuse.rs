@@ -16,14 +16,14 @@ pub(super) const fn answer(refusal: Refusal) -> (u16, &'static [u8]) {
         | Refusal::NominatedField => {
             (400, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         }
-        Refusal::HeadTimeout => {
+        Refusal::BodyTimeout | Refusal::HeadTimeout => {
             (408, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         }
         Refusal::HeadTooLarge | Refusal::TooManyFields => (
             431,
             b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         ),
-        Refusal::Draining | Refusal::TooManyConnections => (
+        Refusal::TooManyConnections => (
             503,
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n",
         ),
@@ -47,10 +47,10 @@ pub(super) const fn status(outcome: Outcome) -> u16 {
     match outcome {
         Outcome::UpstreamMalformed | Outcome::UpstreamReset | Outcome::UpstreamUnreachable => 502,
         Outcome::UpstreamTimeout => 504,
+        Outcome::Cut => 503,
         Outcome::Refused(refusal) => answer(refusal).0,
         Outcome::ClientClosed
         | Outcome::Closed
-        | Outcome::Cut
         | Outcome::InternalError
         | Outcome::Served
         | Outcome::Upgraded => 500,
@@ -60,6 +60,7 @@ pub(super) const fn status(outcome: Outcome) -> u16 {
 /// The answer to an opening handshake that failed on its way.
 pub(super) const fn failed_handshake(outcome: Outcome) -> (u16, &'static [u8]) {
     match status(outcome) {
+        503 => (503, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         502 => (502, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         504 => (504, b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         _ => (500, b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),

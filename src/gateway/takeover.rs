@@ -33,9 +33,13 @@ pub(super) async fn run(
     entry: Entry,
     before: (u64, u64),
 ) {
-    let result = match watched(&mut downstream, open(snapshot, head)).await {
-        Ok(result) => result,
-        Err(Gone) => Err(Outcome::ClientClosed),
+    let result = tokio::select! {
+        biased;
+        watched = watched(&mut downstream, open(snapshot, head)) => match watched {
+            Ok(result) => result,
+            Err(Gone) => Err(Outcome::ClientClosed),
+        },
+        () = gateway.cut() => Err(Outcome::Cut),
     };
     let counters = downstream.counters();
     let record = |event, status, outcome| {
@@ -50,15 +54,19 @@ pub(super) async fn run(
             let told = outcome != Outcome::ClientClosed && downstream.write_all(bytes).await.is_ok();
             let _ = downstream.flush().await;
             gateway.record(snapshot, &record(Event::Handshake, told.then_some(status), outcome));
-            return downstream.linger().await;
+            return gateway.linger(downstream).await;
         }
     };
     let status = Some(answer.status);
     if answer.status != 101 {
         let patience = snapshot.config.limits.handshake_timeout;
-        let outcome = pass_on(&mut downstream, answer, upstream, patience).await;
+        let outcome = tokio::select! {
+            biased;
+            outcome = pass_on(&mut downstream, answer, upstream, patience) => outcome,
+            () = gateway.cut() => Outcome::Cut,
+        };
         gateway.record(snapshot, &record(Event::Handshake, status, outcome));
-        return downstream.linger().await;
+        return gateway.linger(downstream).await;
     }
     let sent = async {
         downstream.write_all(&answer.head).await?;

@@ -2,16 +2,15 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
 use pingora::{server::configuration::ServerConf, upstreams::peer::HttpPeer};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
-    time::Instant,
 };
 use tokio_rustls::TlsConnector;
 
+use super::resolver::Resolver;
 use crate::{
     config::{Authority, Config, Endpoint},
     server::{StartError, tls},
@@ -19,9 +18,6 @@ use crate::{
 
 /// uvicorn closes a connection that was idle for 5 s; ours must be gone before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
-
-/// How long a resolved name is used.
-const RESOLVED_FOR: Duration = Duration::from_secs(10);
 
 /// How Pingora proxies plain requests.
 pub(super) fn pingora(config: &Config) -> ServerConf {
@@ -43,7 +39,7 @@ pub(super) fn pingora(config: &Config) -> ServerConf {
 pub(super) struct Upstream {
     endpoint: Endpoint,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    resolved: ArcSwapOption<(SocketAddr, Instant)>,
+    resolver: Option<Resolver>,
     connect_timeout: Duration,
     response_timeout: Duration,
 }
@@ -67,7 +63,10 @@ impl Upstream {
         Ok(Self {
             endpoint: config.upstream.endpoint.clone(),
             tls,
-            resolved: ArcSwapOption::empty(),
+            resolver: match &config.upstream.endpoint {
+                Endpoint::Tcp(authority) | Endpoint::Tls(authority) => Some(Resolver::new(authority.clone())),
+                Endpoint::Unix(_) => None,
+            },
             connect_timeout: config.limits.connect_timeout,
             response_timeout: config.limits.response_timeout,
         })
@@ -75,13 +74,14 @@ impl Upstream {
 
     /// The peer for Pingora's pool.
     pub(super) async fn peer(&self) -> io::Result<HttpPeer> {
-        let mut peer = match &self.endpoint {
-            Endpoint::Tcp(authority) => HttpPeer::new(self.resolve(authority).await?, false, String::new()),
-            Endpoint::Tls(authority) => {
-                HttpPeer::new(self.resolve(authority).await?, true, authority.host.clone())
+        let mut peer = match (&self.endpoint, &self.resolver) {
+            (Endpoint::Tls(authority), Some(resolver)) => {
+                HttpPeer::new(resolver.address().await?, true, authority.host.clone())
             }
-            Endpoint::Unix(path) => HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())
+            (_, Some(resolver)) => HttpPeer::new(resolver.address().await?, false, String::new()),
+            (Endpoint::Unix(path), None) => HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())
                 .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
+            (Endpoint::Tcp(_) | Endpoint::Tls(_), None) => return Err(io::ErrorKind::NotFound.into()),
         };
         peer.options.connection_timeout = Some(self.connect_timeout);
         peer.options.total_connection_timeout = Some(self.connect_timeout);
@@ -93,11 +93,11 @@ impl Upstream {
     /// A fresh connection for an opening handshake, TLS included.
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Connection>> {
         let connecting = async {
-            let authority = match &self.endpoint {
-                Endpoint::Unix(path) => return unix(path.clone()).await,
-                Endpoint::Tcp(authority) | Endpoint::Tls(authority) => authority,
+            let stream = match (&self.endpoint, &self.resolver) {
+                (Endpoint::Unix(path), _) => return unix(path.clone()).await,
+                (_, Some(resolver)) => tcp(resolver).await?,
+                (_, None) => return Err(io::ErrorKind::NotFound.into()),
             };
-            let stream = TcpStream::connect(self.resolve(authority).await?).await?;
             stream.set_nodelay(true)?;
             super::connection::watch_for_vanished_peer(&stream);
             Ok(match &self.tls {
@@ -121,28 +121,21 @@ impl Upstream {
         }
     }
 
-    /// Resolves a name at most every ten seconds; when that fails the last good address is kept.
-    async fn resolve(&self, authority: &Authority) -> io::Result<SocketAddr> {
-        if let Ok(address) = authority.host.parse() {
-            return Ok(SocketAddr::new(address, authority.port));
-        }
-        let known = self.resolved.load_full();
-        if let Some((address, at)) = known.as_deref()
-            && at.elapsed() < RESOLVED_FOR
-        {
-            return Ok(*address);
-        }
-        let found = tokio::net::lookup_host((authority.host.as_str(), authority.port))
-            .await
-            .map(|mut all| all.next());
-        match (found, known) {
-            (Ok(Some(address)), _) => {
-                self.resolved.store(Some(Arc::new((address, Instant::now()))));
-                Ok(address)
-            }
-            (Ok(None) | Err(_), Some(known)) => Ok(known.0),
-            (Ok(None), None) => Err(io::ErrorKind::NotFound.into()),
-            (Err(error), None) => Err(error),
+    /// Notes that an address could not be connected to. Returns whether there is another one.
+    pub(super) fn failed(&self, address: SocketAddr) -> bool {
+        self.resolver.as_ref().is_some_and(|resolver| resolver.failed(address))
+    }
+}
+
+/// Connects to the first address that lets us.
+async fn tcp(resolver: &Resolver) -> io::Result<TcpStream> {
+    let mut tries = 0;
+    loop {
+        let address = resolver.address().await?;
+        tries += 1;
+        match TcpStream::connect(address).await {
+            Err(_) if resolver.failed(address) && tries < resolver.count() => {}
+            connected => return connected,
         }
     }
 }

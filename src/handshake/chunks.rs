@@ -22,6 +22,8 @@ enum State {
     Complete,
     /// This much of a chunk is to come, its line end included.
     Data(u64),
+    /// In the white space behind a size.
+    Blank { size: u64 },
     /// In an extension, which is ignored, behind a size.
     Extension { size: u64 },
     /// At the line end behind a size.
@@ -77,7 +79,11 @@ impl Chunks {
                     self.state = if left == 0 { State::default() } else { State::Data(left) };
                     self.line = 0;
                 }
-                State::Extension { .. } | State::LineEnd { .. } | State::Size { .. } | State::Trailer(_) => {
+                State::Blank { .. }
+                | State::Extension { .. }
+                | State::LineEnd { .. }
+                | State::Size { .. }
+                | State::Trailer(_) => {
                     self.line += 1;
                     self.state = self.state.after(*byte).filter(|_| self.line <= LINE).ok_or(NotChunks)?;
                     rest = behind;
@@ -93,10 +99,11 @@ impl State {
     fn after(self, byte: u8) -> Option<Self> {
         let digit = char::from(byte).to_digit(16).map(u64::from);
         Some(match (self, byte) {
-            (Self::Size { digits: 1.., size }, b'\r') | (Self::Extension { size }, b'\r') => {
+            (Self::Size { digits: 1.., size } | Self::Blank { size } | Self::Extension { size }, b'\r') => {
                 Self::LineEnd { size }
             }
-            (Self::Size { digits: 1.., size }, b';' | b' ' | b'\t')
+            (Self::Size { digits: 1.., size } | Self::Blank { size }, b' ' | b'\t') => Self::Blank { size },
+            (Self::Size { digits: 1.., size } | Self::Blank { size }, b';')
             | (Self::Extension { size }, b' '..=b'~' | b'\t' | 0x80..) => Self::Extension { size },
             (Self::Size { size, digits: digits @ 0..16 }, _) => {
                 Self::Size { size: size.checked_mul(16)?.checked_add(digit?)?, digits: digits + 1 }
@@ -150,6 +157,8 @@ mod tests {
             "0x1\r\n",
             " 1\r\n",
             "1\n",
+            "3 3\r\n",
+            "2;x\nAA\r\n",
             "1\r1",
             "1;\0\r\n",
             "0\r\n\n",

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use http::HeaderName;
+
 use super::{
     Hop, Kind, Refusal,
     head::{Body, Head, elements},
@@ -31,11 +33,12 @@ const HOP_BY_HOP: [&str; 8] = [
 pub(super) fn nominated(head: &Head<'_>, rules: &config::Handshake) -> Result<Vec<String>, Refusal> {
     let mut names = Vec::new();
     for (count, token) in elements(head.values("connection")).enumerate() {
-        let Ok(name) = std::str::from_utf8(token) else { return Err(Refusal::MalformedHead) };
         if count + 1 >= CONNECTION_TOKENS {
             return Err(Refusal::MalformedHead);
         }
-        let name = name.to_ascii_lowercase();
+        // What is no name nominates nothing.
+        let Ok(name) = HeaderName::from_bytes(token) else { continue };
+        let name = name.as_str().to_owned();
         if name == rules.field.as_str() || is_protected(&name) {
             return Err(Refusal::NominatedField);
         }
@@ -100,8 +103,8 @@ impl Writer {
 
     /// Copies the fields that go on as they came.
     ///
-    /// A plain request keeps the fields that frame its body and its connection for Pingora, which
-    /// reads this head next and ends their journey.
+    /// A plain request keeps the fields that frame its body for Pingora, which reads this head next
+    /// and ends their journey.
     pub(super) fn end_to_end(
         &mut self,
         head: &Head<'_>,
@@ -119,7 +122,7 @@ impl Writer {
             let goes_on = match name.as_str() {
                 "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" => false,
                 "content-length" => kind == Kind::Plain && !std::mem::replace(&mut has_length, true),
-                "connection" | "transfer-encoding" => kind == Kind::Plain,
+                "transfer-encoding" => kind == Kind::Plain,
                 _ => {
                     ours != credential
                         && !ours.starts_with("x-hushgate-")
@@ -161,11 +164,19 @@ impl Writer {
         }
     }
 
-    /// Ends the head.
-    pub(super) fn finish(mut self, kind: Kind) -> Vec<u8> {
-        if kind == Kind::OpeningHandshake {
-            self.line("Connection", b"Upgrade");
-            self.line("Upgrade", b"websocket");
+    /// Says what becomes of the connection, and ends the head. A plain request's word is for
+    /// Pingora, which takes it for the client's.
+    pub(super) fn finish(mut self, head: &Head<'_>, kind: Kind) -> Vec<u8> {
+        let says =
+            |token: &[u8]| elements(head.values("connection")).any(|said| said.eq_ignore_ascii_case(token));
+        match kind {
+            Kind::OpeningHandshake => {
+                self.line("Connection", b"Upgrade");
+                self.line("Upgrade", b"websocket");
+            }
+            Kind::Plain if says(b"close") => self.line("Connection", b"close"),
+            Kind::Plain if says(b"keep-alive") => self.line("Connection", b"keep-alive"),
+            Kind::Plain => {}
         }
         self.0.extend_from_slice(b"\r\n");
         self.0

@@ -112,9 +112,10 @@ fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<
         (_, [], Some(length)) => Body::Length(length),
         (_, [], None) => Body::Connection,
     };
-    // A length goes on as it came, unless chunks say otherwise (RFC 9112 section 6.3).
+    // A length goes on as it came, unless chunks say otherwise (RFC 9112 section 6.3), or there is
+    // no body to have one.
     let in_chunks = body.goes_on_in_chunks();
-    let mut head = start(status, reason, fields, !in_chunks);
+    let mut head = start(status, reason, fields, !in_chunks && status != 204);
     if in_chunks {
         head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -126,7 +127,9 @@ fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<
 fn start(status: u16, reason: &str, fields: &[Field<'_>], has_length: bool) -> Vec<u8> {
     const OURS: [&str; 7] =
         ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
-    let nominated: Vec<_> = elements(values(fields, "connection")).collect();
+    let nominated: Vec<_> = elements(values(fields, "connection"))
+        .filter(|name| !name.eq_ignore_ascii_case(b"content-length"))
+        .collect();
     let mut head = format!("HTTP/1.1 {status} {reason}\r\n").into_bytes();
     for field in fields {
         let is_ours = OURS.iter().any(|name| field.name.eq_ignore_ascii_case(name))

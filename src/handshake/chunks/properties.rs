@@ -48,7 +48,9 @@ fn whole_body(stream: &[u8]) -> Option<usize> {
         let (size, behind) = rest.split_at_checked(digits)?;
         let size = std::str::from_utf8(size).ok().filter(|size| size.len() <= 16)?;
         let size = usize::from_str_radix(size, 16).ok()?;
-        if !matches!(behind.first()?, b'\r' | b';' | b' ' | b'\t') {
+        let blanks = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let behind = behind.get(blanks..)?;
+        if !matches!(behind.first()?, b'\r' | b';') {
             return None;
         }
         rest = behind_line(behind)?;

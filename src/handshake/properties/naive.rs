@@ -101,7 +101,6 @@ pub(super) fn is_legal_target(method: &str, target: &[u8]) -> bool {
 /// Rule 7, and the most tokens that a `Connection` may have.
 pub(super) fn takes_away_what_is_ours(came: &Message, rules: &Handshake) -> bool {
     let tokens = came.list("connection");
-    let is_text = came.all("connection").iter().all(|value| std::str::from_utf8(value).is_ok());
     let is_ours = |token: &String| {
         *token == rules.field_spelling.to_lowercase()
             || ["host", "content-length", "transfer-encoding"].contains(&token.as_str())
@@ -109,7 +108,7 @@ pub(super) fn takes_away_what_is_ours(came: &Message, rules: &Handshake) -> bool
             || token.starts_with("x-forwarded-")
             || token.starts_with("x-hushgate-")
     };
-    tokens.len() >= 10 || !is_text || tokens.iter().any(is_ours)
+    tokens.len() >= 10 || tokens.iter().any(is_ours)
 }
 
 /// The definition of an opening handshake in section 3.
@@ -193,8 +192,9 @@ pub(super) fn fields(
         let is_set_by_us =
             ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"].contains(&name.as_str());
         let (goes_on, value) = match name.as_str() {
-            // Pingora reads these next, and they end there.
-            "connection" | "transfer-encoding" => (!is_opening, value.clone()),
+            "connection" => (false, Vec::new()),
+            // Pingora reads this next, and it ends there.
+            "transfer-encoding" => (!is_opening, value.clone()),
             "content-length" => {
                 let is_repeated = fields.iter().any(|(before, _)| before == name);
                 let length = came.list(name).first().map(|text| text.trim_start_matches('0').to_owned());
@@ -221,9 +221,14 @@ pub(super) fn fields(
     if let Some(line) = &presented.line {
         fields.push((setting.rules.field_spelling.to_lowercase(), line.clone()));
     }
+    let connection = |value: &[u8]| ("connection".to_owned(), value.to_vec());
     if is_opening {
-        fields.push(("connection".to_owned(), b"Upgrade".to_vec()));
+        fields.push(connection(b"Upgrade"));
         fields.push(("upgrade".to_owned(), b"websocket".to_vec()));
+    } else if nominated.contains(&"close".to_owned()) {
+        fields.push(connection(b"close"));
+    } else if nominated.contains(&"keep-alive".to_owned()) {
+        fields.push(connection(b"keep-alive"));
     }
     fields
 }

@@ -1,0 +1,128 @@
+//! The addresses behind the agent server's name, and which of them to try.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
+
+use crate::config::Authority;
+
+/// How long a resolved name is used.
+const RESOLVED_FOR: Duration = Duration::from_secs(10);
+
+/// Resolves one name at most every ten seconds; when that fails, what was found last is kept.
+///
+/// A name such as `localhost` may have addresses on which nobody listens, so one is used until it
+/// fails, and then the next.
+pub(super) struct Resolver {
+    authority: Authority,
+    known: ArcSwapOption<Known>,
+}
+
+/// What a look-up found; never empty.
+struct Known {
+    addresses: Vec<SocketAddr>,
+    /// Counts on past the end, and wraps.
+    preferred: AtomicUsize,
+    at: Instant,
+}
+
+impl Known {
+    fn new(addresses: Vec<SocketAddr>, before: Option<&Self>) -> Self {
+        let used = before.and_then(Self::preferred);
+        let preferred = addresses.iter().position(|address| Some(*address) == used).unwrap_or(0);
+        Self { addresses, preferred: AtomicUsize::new(preferred), at: Instant::now() }
+    }
+
+    fn preferred(&self) -> Option<SocketAddr> {
+        let at = self.preferred.load(Ordering::Relaxed).checked_rem(self.addresses.len())?;
+        self.addresses.get(at).copied()
+    }
+}
+
+impl Resolver {
+    /// Of a name, or of an address, which is never looked up.
+    pub(super) fn new(authority: Authority) -> Self {
+        Self { authority, known: ArcSwapOption::empty() }
+    }
+
+    /// The address to try.
+    pub(super) async fn address(&self) -> io::Result<SocketAddr> {
+        let Authority { host, port } = &self.authority;
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(SocketAddr::new(address, *port));
+        }
+        let known = self.known.load_full();
+        if let Some(known) = known.as_deref()
+            && known.at.elapsed() < RESOLVED_FOR
+        {
+            return known.preferred().ok_or_else(|| io::ErrorKind::NotFound.into());
+        }
+        let found = tokio::net::lookup_host((host.as_str(), *port)).await.map(Iterator::collect::<Vec<_>>);
+        let found = match (found, known.as_deref()) {
+            (Ok(addresses), before) if !addresses.is_empty() => {
+                let known = Arc::new(Known::new(addresses, before));
+                self.known.store(Some(Arc::clone(&known)));
+                known.preferred()
+            }
+            (Ok(_) | Err(_), Some(before)) => before.preferred(),
+            (Ok(_), None) => None,
+            (Err(error), None) => return Err(error),
+        };
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Notes that an address could not be connected to. Returns whether there is another one.
+    pub(super) fn failed(&self, address: SocketAddr) -> bool {
+        let Some(known) = self.known.load_full() else { return false };
+        if known.preferred() == Some(address) {
+            known.preferred.fetch_add(1, Ordering::Relaxed);
+        }
+        known.preferred() != Some(address)
+    }
+
+    /// How many addresses there are to try.
+    pub(super) fn count(&self) -> usize {
+        self.known.load().as_deref().map_or(1, |known| known.addresses.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolver(host: &str) -> Resolver {
+        Resolver::new(Authority { host: host.to_owned(), port: 1 })
+    }
+
+    #[tokio::test]
+    async fn an_address_is_not_looked_up() {
+        let resolver = resolver("::1");
+        let address = resolver.address().await.unwrap();
+        assert_eq!(address.to_string(), "[::1]:1");
+        assert!(!resolver.failed(address));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_failed_makes_room_for_the_next() {
+        let resolver = resolver("agent.example");
+        let addresses: Vec<SocketAddr> = ["[::1]:1", "127.0.0.1:1"].map(|text| text.parse().unwrap()).into();
+        resolver.known.store(Some(Arc::new(Known::new(addresses.clone(), None))));
+        assert_eq!(resolver.address().await.unwrap(), addresses[0]);
+        assert!(resolver.failed(addresses[0]));
+        assert!(resolver.failed(addresses[0]), "told twice, it is left once");
+        assert_eq!(resolver.address().await.unwrap(), addresses[1]);
+        let again = Known::new(addresses.clone(), resolver.known.load().as_deref());
+        assert_eq!(again.preferred(), Some(addresses[1]), "what works outlives a look-up");
+        assert!(resolver.failed(addresses[1]));
+        assert_eq!(resolver.address().await.unwrap(), addresses[0]);
+    }
+}
