@@ -147,7 +147,7 @@ impl Stage {
     /// Ends both, the sockets first, so that the gateway has nothing left to wait for.
     async fn clear(self) {
         self.agent_server.stop().await;
-        self.gateway.drain().await;
+        self.gateway.drain(std::future::pending()).await;
         drop(self.folder);
     }
 }

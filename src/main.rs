@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -20,6 +20,9 @@ use hushgate::{
         system,
     },
 };
+
+/// The longest configuration, in bytes.
+const LONGEST: u64 = 1024 * 1024;
 
 /// Exit codes beside 0.
 mod exit {
@@ -76,7 +79,8 @@ fn main() -> ExitCode {
 }
 
 fn demonstrate(once: bool) -> ExitCode {
-    diagnostics::install(Some(&env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned())));
+    let _diagnostics =
+        diagnostics::install(Some(&env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned())));
     let options = demo::Options { once, colour: demo::wants_colour() };
     let given = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(demo::run(options, &mut io::stdout())),
@@ -101,12 +105,11 @@ fn check(file: &Path) -> ExitCode {
 
 fn run(file: &Path) -> ExitCode {
     system::forbid_core_dumps();
-    diagnostics::install(env::var("RUST_LOG").ok().as_deref());
+    let _diagnostics = diagnostics::install(env::var("RUST_LOG").ok().as_deref());
     let loaded = match load(file) {
         Ok(loaded) => loaded,
         Err(problems) => return complain(file, &problems),
     };
-    system::allow_descriptors(loaded.config.limits.connections);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start a runtime: {}", error.kind())),
@@ -127,10 +130,12 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     // Standard output is the access log's.
     say(io::stderr(), format_args!("hushgate listens on {}{tls}", server.address()));
     say(io::stderr(), format_args!("hushgate admin on {}", server.admin_address()));
-    let load = || match load(file) {
+    let file = file.to_owned();
+    let load = move || match load(&file) {
         Ok(loaded) => Some(loaded.config),
         Err(problems) => {
-            complain(file, &problems);
+            let name = file.display().to_string();
+            problems.iter().for_each(|problem| tracing::error!("{}", problem.render(&name)));
             None
         }
     };
@@ -140,14 +145,7 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
 
 /// Reads the configuration, the environment, and every file that they name.
 fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        let reason = if error.kind() == io::ErrorKind::InvalidData {
-            "is not UTF-8".to_owned()
-        } else {
-            format!("cannot be read: {}; name another file with --config", error.kind())
-        };
-        vec![Problem::new(&Place::File, "", reason)]
-    })?;
+    let text = read(file).map_err(|text| vec![Problem::new(&Place::File, "", text)])?;
     let variables =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
     let loaded = Config::parse(&text, variables)?;
@@ -156,6 +154,16 @@ fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
         .map(|file| loaded.problem(file.option, format!("{}: {}", file.path.display(), file.problem)))
         .collect();
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    match fs::File::open(file).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text)) {
+        Ok(length) if u64::try_from(length).is_ok_and(|length| length <= LONGEST) => Ok(text),
+        Ok(_) => Err(format!("is longer than {LONGEST} bytes; name the file of a configuration")),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err("is not UTF-8".to_owned()),
+        Err(error) => Err(format!("cannot be read: {}; name another file with --config", error.kind())),
+    }
 }
 
 fn complain(file: &Path, problems: &[Problem]) -> ExitCode {

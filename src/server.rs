@@ -48,6 +48,9 @@ pub enum StartError {
         /// What the system says.
         reason: io::ErrorKind,
     },
+    /// Reading the files of a configuration was broken off.
+    #[error("reading the files of the configuration was broken off")]
+    Interrupted,
     /// The metrics cannot be registered.
     #[error("the metrics cannot be registered")]
     Metrics,
@@ -107,7 +110,7 @@ impl Server {
         let metrics = Metrics::new().map_err(|_| StartError::Metrics)?;
         let (listener, address) = bind("listen.address", config.listen.address).await?;
         let (admin, admin_address) = bind("admin.address", config.admin.address).await?;
-        let places = config.limits.connections;
+        let places = system::allow_descriptors(config.limits.connections);
         let (phase, watched) = watch::channel(Phase::Serving);
         let gateway = Arc::new(Gateway::new(snapshot, access_log, metrics, watched.clone()));
         let admin = tokio::spawn(admin::serve(admin, Arc::clone(&gateway), watched.clone()));
@@ -135,9 +138,10 @@ impl Server {
     ///
     /// # Errors
     /// The new configuration cannot be served; the old one stays.
-    pub fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
+    pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
         let kept = reload::keep_from_the_start(&self.gateway.snapshot.load().config, &mut config);
-        let snapshot = Snapshot::new(config);
+        let snapshot = tokio::task::spawn_blocking(|| Snapshot::new(config)).await;
+        let snapshot = snapshot.unwrap_or(Err(StartError::Interrupted));
         self.gateway.metrics.config_reloaded(snapshot.is_ok());
         self.gateway.snapshot.store(Arc::new(snapshot?));
         Ok(kept)
@@ -149,25 +153,39 @@ impl Server {
     }
 
     /// Becomes unready, stops accepting after `drain.delay`, lets requests finish and sockets close,
-    /// and returns when the last is gone, or when `drain.timeout` is over and what was left has been
-    /// cut.
-    pub async fn drain(self) {
+    /// and returns when the last is gone. What is left after `drain.timeout`, or once `at_once` is
+    /// ready, is cut; returns whether nothing had to be.
+    pub async fn drain(self, at_once: impl Future<Output = ()>) -> bool {
         let drain = self.gateway.snapshot.load().config.drain;
+        let mut at_once = std::pin::pin!(at_once);
         self.phase.send_replace(Phase::Unready);
-        tokio::time::sleep(drain.delay).await;
+        let mut has_time = tokio::select! {
+            () = tokio::time::sleep(drain.delay) => true,
+            () = &mut at_once => false,
+        };
         self.phase.send_replace(Phase::Draining);
         let mut connections = self.accepting.await.unwrap_or_default();
-        let all_gone = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain.timeout, all_gone).await.is_err() {
+        if has_time {
+            has_time = tokio::select! {
+                () = all_gone(&mut connections) => true,
+                () = tokio::time::sleep(drain.timeout) => false,
+                () = &mut at_once => false,
+            };
+        }
+        if !has_time {
             self.phase.send_replace(Phase::Cut);
-            let all_gone = async { while connections.join_next().await.is_some() {} };
             // Writing the last lines takes no time; a stuck peer must not hold us up.
-            let _ = tokio::time::timeout(Duration::from_secs(1), all_gone).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), all_gone(&mut connections)).await;
         }
         self.admin.abort();
         let gateway = Arc::clone(&self.gateway);
         let _ = tokio::task::spawn_blocking(move || gateway.access_log.flush(Duration::from_secs(1))).await;
+        has_time
     }
+}
+
+async fn all_gone(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
 }
 
 async fn bind(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -187,6 +205,7 @@ async fn accept(
     let mut draining = std::pin::pin!(phase.wait_for(|phase| *phase >= Phase::Draining));
     let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -199,16 +218,18 @@ async fn accept(
             Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
             Err(error) => {
                 // Out of descriptors, most likely: wait for one instead of asking in a loop.
-                tracing::warn!(reason = %error.kind(), "cannot accept a connection");
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(reason = %error, "cannot accept connections");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
+        is_failing = false;
         let acceptor = gateway.snapshot.load().acceptor.clone();
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            if acceptor.is_none() {
-                connection::turn_away(&gateway, stream, peer).await;
-            }
+            // Nobody can be told anything before a TLS handshake, which would cost what there is none of.
+            connection::turn_away(&gateway, &stream, peer, acceptor.is_none());
             continue;
         };
         let gateway = Arc::clone(&gateway);
@@ -234,8 +255,16 @@ async fn establish(stream: TcpStream, acceptor: Option<tokio_rustls::TlsAcceptor
 /// Reads every file that a configuration names, as a start would, and gives back every problem.
 pub fn check_files(config: &Config) -> Vec<FileProblem> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let listen = config.listen.tls.as_ref().map(|files| tls::acceptor(files).map(drop));
-    let upstream = matches!(config.upstream.endpoint, Endpoint::Tls(_))
-        .then(|| tls::roots(config.upstream.ca_file.as_deref()).map(drop));
-    [listen, upstream].into_iter().flatten().filter_map(Result::err).collect()
+    let listen = config.listen.tls.as_ref().and_then(|files| tls::acceptor(files).err());
+    let is_tls = matches!(config.upstream.endpoint, Endpoint::Tls(_));
+    let upstream = is_tls.then(|| tls::roots(config.upstream.ca_file.as_deref()).err()).flatten();
+    let log = match &config.access_log.sink {
+        Sink::File(path) if path.is_dir() => Some(FileProblem {
+            option: "access_log.path",
+            path: path.clone(),
+            problem: "it is a folder; write the path of a file in it".to_owned(),
+        }),
+        Sink::File(_) | Sink::Stdout => None,
+    };
+    [listen, upstream, log].into_iter().flatten().collect()
 }

@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::OFlags;
+
 use super::Record;
 use crate::config::{LogFormat, Sink};
 
@@ -94,7 +96,9 @@ impl AccessLog {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    // A named pipe that nobody reads would block here, and later the thread that writes.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(flags).open(path)
 }
 
 struct Writer {

@@ -23,6 +23,9 @@ const PREFIX: &str = "HUSHGATE_";
 /// Stands between the names of a path in an environment variable.
 const SEPARATOR: &str = "__";
 
+/// The most names of a path; the deepest key there is has three.
+const DEEPEST: usize = 3;
+
 /// A value with its place.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -89,7 +92,7 @@ pub(super) fn read<'d>(
     variables: impl IntoIterator<Item = (String, Option<String>)>,
     findings: &'d Findings,
 ) -> Section<'d> {
-    let positions = Positions { text };
+    let positions = Positions::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let place = error.span().map_or(Place::File, |span| positions.place(span.start));
@@ -101,6 +104,9 @@ pub(super) fn read<'d>(
         let Some(path) = override_path(&name) else { continue };
         let place = Place::Variable(name);
         match text {
+            Some(_) if path.len() > DEEPEST => {
+                findings.note(Problem::new(&place, "", "names no key; write HUSHGATE_TABLE__KEY"));
+            }
             Some(text) => lay_over(&mut entries, place, &path, text),
             None => findings.note(Problem::new(&place, path.join("."), "the value is not UTF-8")),
         }
@@ -216,14 +222,21 @@ impl Section<'_> {
 /// Turns offsets into places, and the parser's tree into ours.
 struct Positions<'a> {
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
-impl Positions<'_> {
+impl<'a> Positions<'a> {
+    fn new(text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, lines }
+    }
+
     fn place(&self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        Place::Line { line: before.matches('\n').count() + 1, column }
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Place::Line { line, column: before.chars().count() + 1 }
     }
 
     fn table(&self, table: DeTable<'_>) -> BTreeMap<String, Item> {

@@ -12,6 +12,10 @@ use super::{
     value,
 };
 
+/// The most field lines of a head that may be configured: Pingora reads 256, and some of those that
+/// go on are ours.
+const MOST_FIELDS: u64 = 240;
+
 /// A valid configuration, and where each of its keys was written.
 #[derive(Debug)]
 pub struct Loaded {
@@ -60,11 +64,17 @@ fn whole(mut root: Section<'_>) -> Config {
         drain: drain(root.section("drain")),
         handshake,
     };
-    if config.admin.address == config.listen.address && config.admin.address.port() != 0 {
-        root.unfit("admin.address", "is the same as listen.address; write another port");
+    if overlap(config.admin.address, config.listen.address) {
+        root.unfit("admin.address", "is taken by listen.address; write another port");
     }
     root.finish();
     config
+}
+
+/// Whether only one of two addresses can be bound.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let share = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && share
 }
 
 fn listen(mut table: Section<'_>) -> Listen {
@@ -210,7 +220,7 @@ fn limits(mut table: Section<'_>) -> Limits {
     let limits = Limits {
         head_timeout,
         head_size: table.text("head_size", "\"64KiB\"", value::size(1024..=512 * 1024)).unwrap_or(64 * 1024),
-        head_fields: table.amount("head_fields", 100, 1..=256),
+        head_fields: table.amount("head_fields", 100, 1..=MOST_FIELDS),
         connections: table.amount("connections", 10_000, 1..=1_000_000),
         connect_timeout,
         handshake_timeout,

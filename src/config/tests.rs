@@ -161,13 +161,13 @@ fn values_that_cannot_be_served_are_named() {
         ("authentication", "mode = \"require\"", "leaves the decision to the agent server"),
         ("authentication", "keyring = \"k\"", "this version does not have"),
         ("access_log", "show = [\"session_api_key\"]", "is never logged"),
-        ("admin", "address = \"127.0.0.1:8080\"", "is the same as listen.address"),
+        ("admin", "address = \"127.0.0.1:8080\"", "is taken by listen.address"),
         ("limits", "connect_timeout = \"0s\"", "is no time at all"),
         ("limits", "connect_timeout = 5", "expected a string in quotes, found an integer"),
         ("limits", "response_timeout = \"3000d\"", "longer than a year"),
         ("limits", "head_size = \"64KB\"", "is not a size"),
         ("limits", "head_size = \"9GiB\"", "is out of range"),
-        ("limits", "head_fields = 0", "from 1 to 256"),
+        ("limits", "head_fields = 0", "from 1 to 240"),
         ("limits", "connections = -1", "from 1 to"),
         ("drain", "close_code = 1005", "is neither 1001"),
         ("nonsense", "a = 1", "known here: "),
@@ -175,6 +175,14 @@ fn values_that_cannot_be_served_are_named() {
         let found = found(table, line);
         assert!(found.contains(expected), "{table} {line}: {found}");
     }
+}
+
+#[test]
+fn a_long_file_is_read_in_no_time() {
+    let text: String = (0..20_000).map(|number| format!("key{number} = 1\n")).collect();
+    let found = parse(&text, &[]).unwrap_err();
+    assert_eq!(found.len(), 20_000);
+    assert!(found.last().unwrap().starts_with("gateway.toml:20000:"), "{:?}", found.last());
 }
 
 #[test]
@@ -206,6 +214,8 @@ fn the_environment_overrides_single_keys() {
              \"127.0.0.1:8080\" or \"[::1]:8080\"",
         ]
     );
+    let deep = format!("HUSHGATE_A{}", "__A".repeat(20_000));
+    assert!(parse("", &[(&deep, "")]).unwrap_err()[0].ends_with("names no key; write HUSHGATE_TABLE__KEY"));
     let not_utf8 = Config::parse("", [("HUSHGATE_UPSTREAM__URL".to_owned(), None)]).unwrap_err();
     assert_eq!(
         not_utf8[0].render("gateway.toml").to_string(),

@@ -1,6 +1,6 @@
 //! One downstream connection, request after request.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use pingora::{
@@ -32,16 +32,16 @@ use crate::{
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Frees both sides within about a minute and a half when a peer vanishes without a word.
+/// Frees both sides within about a minute and a half when an idle peer vanishes without a word.
+///
+/// There is no `TCP_USER_TIMEOUT`: it would also end a peer that is alive and does not read.
 pub fn watch_for_vanished_peer(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
-    let socket = SockRef::from(stream);
     // Where the system has no such option, the connection is served without it.
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(90)));
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
 /// Serves a connection until its end.
@@ -283,12 +283,15 @@ async fn plain(
     stream.into_any().downcast::<Downstream>().ok().map(|downstream| *downstream)
 }
 
-/// Answers a connection that finds all places taken.
-pub async fn turn_away(gateway: &Gateway, stream: TcpStream, peer: IpAddr) {
+/// Ends a connection that finds all places taken, with an answer if it can be given.
+pub fn turn_away(gateway: &Gateway, stream: &TcpStream, peer: IpAddr, is_plain: bool) {
     let snapshot = gateway.snapshot.load_full();
-    let (status, answer) = refuse::answer(Refusal::TooManyConnections);
-    let written: io::Result<usize> = stream.try_write(answer);
+    let refusal = Refusal::TooManyConnections;
+    let (status, answer) = refuse::answer(refusal);
+    let sent = if is_plain { stream.try_write(answer).unwrap_or(0) } else { 0 };
     let entry = Entry::new(Some(peer), Instant::now());
-    let outcome = Outcome::Refused(Refusal::TooManyConnections);
-    gateway.record(&snapshot, &entry.record(Event::Request, written.ok().map(|_| status), outcome));
+    let status = (sent > 0).then_some(status);
+    let mut record = entry.record(Event::Request, status, Outcome::Refused(refusal));
+    record.bytes_sent = u64::try_from(sent).unwrap_or(0);
+    gateway.record(&snapshot, &record);
 }

@@ -18,7 +18,7 @@ use crate::{
 const PLACES: usize = 64;
 
 /// How long one probe may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers probes until the process ends.
 pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, phase: watch::Receiver<Phase>) {

@@ -2,7 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for everything but clients: listeners, the log, probes, pooled connections.
+/// Descriptors for everything but clients: listeners, the log, probes, pooled connections. Where
+/// there are few, a quarter of them.
 const RESERVE: u64 = 128;
 
 /// Keeps the process's memory, which holds credentials, out of core dumps.
@@ -11,21 +12,39 @@ pub fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
-/// Raises the limit of descriptors as far as the system lets us, and says so if that is not enough
-/// for this many connections: each takes two, one on either side.
-pub fn allow_descriptors(connections: usize) {
+/// Raises the limit of descriptors as far as the system lets us, and gives back for how many of
+/// these connections it is enough: each takes two, one on either side.
+pub fn allow_descriptors(connections: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(RESERVE);
-    if let Some(allowed) = allowed.filter(|allowed| *allowed < wanted) {
+    let Some(allowed) = allowed else { return connections };
+    let places = connections.min(places(allowed));
+    if places < connections {
         tracing::warn!(
-            allowed,
-            wanted,
-            "the system allows fewer descriptors than limits.connections needs; raise LimitNOFILE, or lower the limit"
+            descriptors = allowed,
+            connections = places,
+            "the system allows too few descriptors for limits.connections; raise LimitNOFILE, or lower the limit"
         );
+    }
+    places
+}
+
+/// How many connections so many descriptors are enough for.
+fn places(descriptors: u64) -> usize {
+    let for_clients = descriptors - RESERVE.min(descriptors / 4);
+    usize::try_from(for_clients / 2).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn a_few_descriptors_are_kept_back() {
+        assert_eq!([2, 64, 1024, 20_128].map(places), [1, 24, 448, 10_000]);
     }
 }
