@@ -189,6 +189,24 @@ fn a_handshake_in_flight_finishes() {
 }
 
 #[test]
+fn who_has_asked_for_nothing_yet_holds_the_end_up_for_nobody() {
+    let authority = crate::harness::tls::Authority::new();
+    let (_go, upstream) = slow();
+    let mut gateway = Setup::before(&upstream)
+        .set("drain.timeout", "60s")
+        .tls(&authority.issue("gateway", &["127.0.0.1"]), &authority.roots())
+        .start();
+    let silent: Vec<_> = (0..3).map(|_| Stream::connect(gateway.address())).collect();
+    // It is accepted when another one, which came later, is served.
+    let waiting = idle(&gateway);
+    gateway.signal(Signal::TERM);
+    let (took, status) = timed(|| gateway.wait());
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(5), "a silent handshake of TLS has nothing to lose: {took:?}");
+    drop((silent, waiting));
+}
+
+#[test]
 fn an_address_that_is_taken_ends_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
