@@ -248,3 +248,46 @@ fn a_connection_is_kept_and_both_its_ends_are_used_again() {
     assert_eq!(gateway.exchange(head("GET /b", &[])).status(), 200);
     assert_eq!(upstream.received().len(), 1, "one connection upstream for all of them");
 }
+
+#[test]
+fn large_heads_pass_both_ways() {
+    let upstream = Upstream::playing(|stream, _| {
+        loop {
+            let head = stream.take_head()?;
+            let fields: String =
+                (0..90).map(|number| format!("X-Answer-{number}: {}\r\n", "z".repeat(500))).collect();
+            let body = head.fields().len().to_string();
+            stream
+                .send(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len()))?;
+        }
+    });
+    let gateway = Gateway::before(&upstream);
+    let fields: Vec<_> = (0..90).map(|number| format!("X-Request-{number}: {}", "y".repeat(650))).collect();
+    let fields: Vec<_> = fields.iter().map(String::as_str).collect();
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        client.send(head(&format!("GET /{}", "x".repeat(4_000)), &fields)).unwrap();
+        let answer = client.take_answer().unwrap();
+        assert_eq!((answer.status(), answer.text()), (200, "94"), "90, Host, and three of ours");
+        assert_eq!(answer.head.value("x-answer-89").map(str::len), Some(500));
+    }
+}
+
+#[test]
+fn an_answer_with_two_framings_goes_on_with_one() {
+    let upstream = Upstream::playing(|stream, _| {
+        stream.take_head()?;
+        stream.send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        )
+    });
+    let gateway = Gateway::before(&upstream);
+    let mut client = gateway.send(head("GET /a", &[]));
+    let head = client.take_head().unwrap();
+    if head.status() == 200 {
+        assert_eq!(head.value("content-length"), None, "{head:?}");
+        assert_eq!(client.take_body(&head).unwrap(), b"hello");
+    } else {
+        assert_eq!(head.status(), 502);
+    }
+}
