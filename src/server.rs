@@ -202,6 +202,7 @@ async fn accept(
     places: usize,
     mut phase: watch::Receiver<Phase>,
 ) -> JoinSet<()> {
+    let watched = phase.clone();
     let mut draining = std::pin::pin!(phase.wait_for(|phase| *phase >= Phase::Draining));
     let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
@@ -233,8 +234,15 @@ async fn accept(
             continue;
         };
         let gateway = Arc::clone(&gateway);
+        let mut phase = watched.clone();
         connections.spawn(async move {
-            if let Some(transport) = establish(stream, acceptor).await {
+            let established = tokio::select! {
+                biased;
+                established = establish(stream, acceptor) => established,
+                // Nobody asked for anything yet.
+                _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
+            };
+            if let Some(transport) = established {
                 connection::serve(gateway, transport, Some(peer)).await;
             }
             drop(place);

@@ -28,7 +28,8 @@ fn pipelined_requests_are_answered_in_order_and_one_by_one() {
         head(&format!("GET /1?session_api_key={CANARY}"), &[])
             + &head("POST /2", &["Content-Length: 3"])
             + "abc"
-            + &head("PUT /3", &[])
+            + &head("POST /3", &["Transfer-Encoding: chunked"])
+            + "3;x=y\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n"
             + &head(&format!("GET /4?x&%73ession_api_key={CANARY}"), &["Connection: close"]),
     );
     for path in ["/1", "/2", "/3", "/4?x"] {
@@ -119,6 +120,33 @@ fn what_follows_a_chunked_body_is_judged_by_itself() {
     assert!(client.is_over());
     assert_eq!(request_lines(&upstream), ["POST /1 HTTP/1.1", "GET /2 HTTP/1.1"]);
     assert_eq!(gateway.events("request", 3)[2]["outcome"], "illegal_target");
+}
+
+#[test]
+fn a_request_inside_chunks_is_none() {
+    let upstream = Upstream::answering(OK);
+    let gateway = Gateway::before(&upstream);
+    let inner = head("GET /smuggled", &[]);
+    let mut client = gateway.connect();
+    // In a chunk, in an extension, and in the trailer section; byte by byte as well.
+    for (number, body) in [
+        format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len()),
+        "3;GET /smuggled HTTP/1.1\r\nabc\r\n0\r\n\r\n".to_owned(),
+        "0\r\nX: GET /smuggled HTTP/1.1\r\n\r\n".to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = head(&format!("POST /{number}"), &["Transfer-Encoding: chunked"]) + &body;
+        client.send(&request).unwrap();
+        assert_eq!(client.take_answer().unwrap().text(), "ok");
+        for byte in request.bytes() {
+            client.send([byte]).unwrap();
+        }
+        assert_eq!(client.take_answer().unwrap().text(), "ok");
+    }
+    assert_eq!(gateway.events("request", 6).len(), 6);
+    assert!(!gateway.log_text().contains("smuggled"));
 }
 
 #[test]

@@ -176,3 +176,19 @@ fn an_admin_connection_that_says_nothing_is_closed() {
     assert!(took < PATIENCE, "{took:?}");
     drop(silent);
 }
+
+#[test]
+fn without_descriptors_it_waits_calmly_and_recovers() {
+    let upstream = Upstream::answering(OK);
+    let gateway = Setup::before(&upstream).descriptors(40).start();
+    let mut taken: Vec<_> = (0..60).map(|_| gateway.connect()).collect();
+    gateway.says("cannot accept a connection", 1);
+    let before = gateway.processor_time();
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = gateway.processor_time() - before;
+    assert!(spent < Duration::from_millis(200), "{spent:?} of processor time in a second");
+    taken.clear();
+    let (took, answer) = timed(|| gateway.exchange(head("GET /", &[])));
+    assert_eq!(answer.status(), 200);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}

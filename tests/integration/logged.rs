@@ -235,3 +235,18 @@ fn a_closed_log_stalls_no_request() {
     }
     eventually("drops are counted", || gateway.metric("hushgate_access_log_dropped_total") == Some(20.0));
 }
+
+#[test]
+fn reports_of_libraries_are_few_and_hold_no_text() {
+    // Bytes behind an answer are something that Pingora reports.
+    let upstream = Upstream::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{CANARY}"));
+    let gateway = Gateway::before(&upstream);
+    for _ in 0..100 {
+        assert_eq!(gateway.exchange(head("GET /a", &[])).status(), 200);
+    }
+    gateway.says("a library reports; its text is withheld", 1);
+    let said = gateway.diagnostics().matches("a library reports").count();
+    // Twenty a minute, and a new minute may have begun.
+    assert!(said <= 40, "{said} lines, all alike, that anybody can provoke");
+    gateway.says("further reports of libraries are left out", 1);
+}

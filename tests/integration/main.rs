@@ -50,5 +50,7 @@ mod signalled;
 mod streaming;
 /// Requests that we refuse because a server behind us could read them differently.
 mod strict;
+/// Many clients at once: each gets its own, and everything is counted.
+mod together;
 /// What a client gets when the upstream is unreachable, silent, broken or talks nonsense.
 mod upstream_fails;

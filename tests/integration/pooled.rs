@@ -1,10 +1,6 @@
-use std::{
-    io,
-    sync::{Mutex, mpsc},
-    time::Duration,
-};
+use std::time::Duration;
 
-use crate::harness::{CANARY, Gateway, PATIENCE, Upstream, head};
+use crate::harness::{CANARY, Gateway, Upstream, head, http::Answer};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -71,14 +67,29 @@ fn a_connection_that_the_upstream_closed_is_not_used() {
     assert_eq!(requests(&upstream, "POST"), 2);
 }
 
+/// The answer to a second request that went out on the connection of the first. Pingora may find
+/// that one not yet at rest and take a fresh one, in which case all begins anew.
+#[track_caller]
+fn second_on_the_same(upstream: impl Fn() -> Upstream, first: &str, second: &str) -> (Upstream, Answer) {
+    for _ in 0..20 {
+        let upstream = upstream();
+        let gateway = Gateway::before(&upstream);
+        warm(&gateway, first);
+        let answer = gateway.exchange(second);
+        assert_eq!(gateway.events("request", 2).len(), 2, "one line a request, however often it was sent");
+        if upstream.received()[0].matches(" HTTP/1.1\r\n").count() == 2 {
+            return (upstream, answer);
+        }
+    }
+    panic!("a connection of the pool was never used");
+}
+
 #[test]
 fn what_may_have_been_done_is_never_sent_twice() {
     for end in ["dies", "closes on the next request"] {
         for method in ["POST", "PATCH"] {
-            let upstream = closing_after_one(end);
-            let gateway = Gateway::before(&upstream);
-            warm(&gateway, method);
-            assert_eq!(gateway.exchange(plain(method)).status(), 502, "{end}: the client has to decide");
+            let (upstream, answer) = second_on_the_same(|| closing_after_one(end), method, &plain(method));
+            assert_eq!(answer.status(), 502, "{end}: the client has to decide");
             assert_eq!(requests(&upstream, method), 2, "{end}: {method}");
         }
     }
@@ -86,12 +97,27 @@ fn what_may_have_been_done_is_never_sent_twice() {
 
 #[test]
 fn what_may_be_repeated_is_repeated() {
-    let upstream = closing_after_one("dies");
-    let gateway = Gateway::before(&upstream);
-    warm(&gateway, "GET");
-    assert_eq!(gateway.exchange(plain("GET")).status(), 200);
+    let (upstream, answer) = second_on_the_same(|| closing_after_one("dies"), "GET", &plain("GET"));
+    assert_eq!(answer.status(), 200);
     assert_eq!(requests(&upstream, "GET"), 3, "once, twice, and once more on a fresh connection");
-    assert_eq!(gateway.events("request", 2).len(), 2, "one line a request, however often it was sent");
+}
+
+#[test]
+fn a_body_that_was_sent_is_not_sent_twice() {
+    let upstream = || {
+        Upstream::playing(|stream, number| {
+            stream.take_head()?;
+            stream.send(OK)?;
+            let head = stream.take_head()?;
+            stream.take_body(&head)?;
+            // The first connection ends without an answer.
+            if number == 0 { Ok(()) } else { stream.send(OK) }
+        })
+    };
+    let upload = head("POST /upload", &["Content-Length: 9"]) + "only once";
+    let (upstream, answer) = second_on_the_same(upstream, "GET", &upload);
+    assert_eq!(answer.status(), 502);
+    assert_eq!(upstream.received().concat().matches("only once").count(), 1);
 }
 
 #[test]
@@ -102,27 +128,4 @@ fn a_fresh_connection_that_fails_is_not_tried_again() {
         assert_eq!(gateway.exchange(plain(method)).status(), 502);
         assert_eq!(requests(&upstream, method), 1, "{method}");
     }
-}
-
-#[test]
-fn a_body_that_was_sent_is_not_sent_twice() {
-    let (sender, bodies) = mpsc::channel();
-    let sender = Mutex::new(sender);
-    let upstream = Upstream::playing(move |stream, number| {
-        stream.take_head()?;
-        stream.send(OK)?;
-        let head = stream.take_head()?;
-        let body = stream.take_body(&head)?;
-        sender.lock().unwrap().send(body).map_err(io::Error::other)?;
-        if number == 0 {
-            return Ok(());
-        }
-        stream.send(OK)
-    });
-    let gateway = Gateway::before(&upstream);
-    warm(&gateway, "GET");
-    let upload = head("POST /upload", &["Content-Length: 9"]) + "only once";
-    assert_eq!(gateway.exchange(upload).status(), 502);
-    assert_eq!(bodies.recv_timeout(PATIENCE).unwrap(), b"only once");
-    assert!(bodies.recv_timeout(Duration::from_millis(200)).is_err());
 }

@@ -258,11 +258,15 @@ fn a_socket_on_which_nothing_moves_ends_after_idle_timeout_only() {
 
 #[test]
 fn a_socket_without_a_byte_stays_open() {
-    let upstream = Upstream::echoing();
+    // Longer than any limit for heads; in the long form, longer than Pingora's own 60 s.
+    let quiet = Duration::from_secs(if is_slow_run() { 180 } else { 2 });
+    let upstream = Upstream::playing(move |stream, _| {
+        stream.patience(quiet + PATIENCE);
+        upstream::echo(stream, SWITCHING)
+    });
     let gateway = Setup::before(&upstream).set("limits.head_timeout", "500ms").start();
     let mut client = gateway.upgrade(&target());
-    // Longer than any limit for heads; in the long form, longer than Pingora's own 60 s.
-    assert!(client.stays_quiet(Duration::from_secs(if is_slow_run() { 180 } else { 2 })));
+    assert!(client.stays_quiet(quiet));
     client.send("alive").unwrap();
     assert_eq!(client.take(5).unwrap(), b"alive");
 }

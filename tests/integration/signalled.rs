@@ -189,6 +189,37 @@ fn a_handshake_in_flight_finishes() {
 }
 
 #[test]
+fn a_handshake_that_does_not_finish_is_refused_in_time() {
+    let upstream = Upstream::playing(|stream, _| stream.take_all().map(drop));
+    let mut gateway = Setup::before(&upstream).set("drain.timeout", "500ms").start();
+    let mut client = gateway.send(opening(&format!("/s?session_api_key={CANARY}"), &[]));
+    eventually("the handshake arrives", || upstream.received().concat().ends_with("\r\n\r\n"));
+    gateway.signal(Signal::TERM);
+    assert_eq!(client.take_answer().unwrap().status(), 503);
+    assert_eq!(gateway.wait().code(), Some(0));
+    let line = gateway.event("handshake");
+    assert_eq!((&line["status"], &line["outcome"]), (&503.into(), &"cut".into()));
+}
+
+#[test]
+fn who_has_asked_for_nothing_yet_holds_the_end_up_for_nobody() {
+    let authority = crate::harness::tls::Authority::new();
+    let (_go, upstream) = slow();
+    let mut gateway = Setup::before(&upstream)
+        .set("drain.timeout", "60s")
+        .tls(&authority.issue("gateway", &["127.0.0.1"]), &authority.roots())
+        .start();
+    let silent: Vec<_> = (0..3).map(|_| Stream::connect(gateway.address())).collect();
+    // It is accepted when another one, which came later, is served.
+    let waiting = idle(&gateway);
+    gateway.signal(Signal::TERM);
+    let (took, status) = timed(|| gateway.wait());
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(5), "a silent handshake of TLS has nothing to lose: {took:?}");
+    drop((silent, waiting));
+}
+
+#[test]
 fn an_address_that_is_taken_ends_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

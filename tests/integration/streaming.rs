@@ -190,6 +190,25 @@ fn a_client_that_leaves_during_its_upload_is_noticed() {
 }
 
 #[test]
+fn a_client_that_leaves_during_a_download_is_noticed() {
+    let (sender, ended) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let upstream = Upstream::playing(move |stream, _| {
+        stream.take_head()?;
+        stream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", large()))?;
+        let broken = pour(stream, large(), || {}).is_err();
+        sender.lock().unwrap().send(broken).map_err(io::Error::other)
+    });
+    let gateway = Gateway::before(&upstream);
+    let mut client = gateway.send(head("GET /a", &[]));
+    client.take(100_000).unwrap();
+    client.reset();
+    assert!(ended.recv_timeout(PATIENCE).unwrap(), "the upstream notices");
+    let line = gateway.event("request");
+    assert_eq!((&line["status"], &line["outcome"]), (&200.into(), &"client_closed".into()), "{line}");
+}
+
+#[test]
 fn an_upstream_that_breaks_its_answer_off_is_visible() {
     for (framing, part) in
         [("Transfer-Encoding: chunked", "5\r\nhello\r\n"), ("Content-Length: 100", "hello")]

@@ -158,3 +158,29 @@ fn a_client_that_leaves_meanwhile_is_noticed() {
         assert_eq!((&line["status"], &line["outcome"]), (&serde_json::Value::Null, &"client_closed".into()));
     }
 }
+
+#[test]
+fn stalling_inside_its_answer_to_a_handshake() {
+    let upstream = Upstream::playing(|stream, _| {
+        stream.take_head()?;
+        stream.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 10\r\n\r\nhalf")?;
+        stream.take_all().map(drop)
+    });
+    let gateway = Setup::before(&upstream).set("limits.handshake_timeout", "500ms").start();
+    let mut client = gateway.send(handshake());
+    let (took, head) = timed(|| client.take_head().unwrap());
+    assert_eq!(head.status(), 401);
+    assert!(client.take_all().unwrap().ends_with(b"half"));
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    let line = gateway.event("handshake");
+    assert_eq!((&line["status"], &line["outcome"]), (&401.into(), &"upstream_timeout".into()));
+}
+
+#[test]
+fn an_answer_of_http_1_0_is_no_switch_of_protocols() {
+    let answer = crate::harness::SWITCHING.replace("HTTP/1.1", "HTTP/1.0");
+    let upstream = Upstream::answering(answer);
+    let gateway = Gateway::before(&upstream);
+    assert_eq!(gateway.exchange(handshake()).status(), 502);
+    assert_eq!(gateway.event("handshake")["outcome"], "upstream_malformed");
+}

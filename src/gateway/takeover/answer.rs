@@ -46,8 +46,8 @@ impl Answer {
     /// left out.
     ///
     /// # Errors
-    /// [`Outcome::UpstreamMalformed`] when it is not HTTP/1.1, too long, or a 101 for another
-    /// protocol.
+    /// [`Outcome::UpstreamMalformed`] when it is not HTTP/1.x, too long, or a 101 for another
+    /// protocol or of HTTP/1.0.
     pub(super) fn parse(bytes: &mut BytesMut) -> Result<Option<Self>, Outcome> {
         loop {
             let mut table = [httparse::EMPTY_HEADER; FIELDS];
@@ -70,7 +70,8 @@ impl Answer {
             let fields: Vec<_> =
                 response.headers.iter().map(|line| Field { name: line.name, value: line.value }).collect();
             let (head, body) = match status {
-                101 => (switching(reason, &fields)?, Body::Complete),
+                101 if response.version == Some(1) => (switching(reason, &fields)?, Body::Complete),
+                101 => return Err(Outcome::UpstreamMalformed),
                 _ => final_answer(status, reason, &fields)?,
             };
             let mut rest = bytes.split();

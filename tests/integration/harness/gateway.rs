@@ -58,7 +58,7 @@ impl Gateway {
     pub(super) fn start(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("gateway.toml"), setup.text()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hushgate"))
+        let mut child = command(setup.descriptors)
             .args(["run", "--config", "gateway.toml"])
             .current_dir(folder.path())
             .env_clear()
@@ -236,6 +236,15 @@ impl Gateway {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// The processor time that it took so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let behind_name = stat.rsplit_once(") ").unwrap().1;
+        let ticks: u64 =
+            behind_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// The status it ends with.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -288,6 +297,15 @@ impl Gateway {
             String::from_utf8(log).unwrap().lines().for_each(|line| drop(parse_line(line)));
         }
     }
+}
+
+/// The command, with the system's limit of descriptors lowered where a test wants that.
+fn command(descriptors: Option<u32>) -> Command {
+    let program = env!("CARGO_BIN_EXE_hushgate");
+    let Some(most) = descriptors else { return Command::new(program) };
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), program]);
+    shell
 }
 
 /// An access line, whose fields have to be those that are fixed.

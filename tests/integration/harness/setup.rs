@@ -10,12 +10,13 @@ pub(crate) struct Setup {
     settings: BTreeMap<String, toml::Value>,
     pub(super) roots: Option<std::path::PathBuf>,
     pub(super) is_log_read: bool,
+    pub(super) descriptors: Option<u32>,
 }
 
 impl Setup {
     /// On free ports, before an upstream.
     pub(crate) fn before(upstream: &Upstream) -> Self {
-        Self { settings: BTreeMap::new(), roots: None, is_log_read: true }
+        Self { settings: BTreeMap::new(), roots: None, is_log_read: true, descriptors: None }
             .set("listen.address", "127.0.0.1:0")
             .set("admin.address", "127.0.0.1:0")
             .set("upstream.url", upstream.url())
@@ -39,6 +40,12 @@ impl Setup {
     /// Leaves the pipe of the access log unread until [`Gateway::read_log`].
     pub(crate) fn log_unread(mut self) -> Self {
         self.is_log_read = false;
+        self
+    }
+
+    /// Lets the gateway have this many descriptors only.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
         self
     }
 
