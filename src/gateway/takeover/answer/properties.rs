@@ -113,7 +113,8 @@ pub(crate) fn reading_is_sound(stream: &[u8], pieces: &[u8]) {
 /// What is passed on in chunks, piece by piece, is read as the same body.
 fn goes_through_chunks(body: &[u8], pieces: &[u8]) {
     let length = usize::from(pieces.first().copied().unwrap_or(7)).max(1);
-    let pieces = body.chunks(length).map(Bytes::copy_from_slice).chain([Bytes::new()]);
+    // A read may give nothing; that is not the end.
+    let pieces = [Bytes::new()].into_iter().chain(body.chunks(length).map(Bytes::copy_from_slice));
     let mut bytes: BytesMut =
         pieces.flat_map(|piece| chunk(&piece)).chain(LAST_CHUNK.iter().copied()).collect();
     let mut read = Body::Chunk(0);
@@ -127,7 +128,8 @@ mod generated {
 
     use super::reading_is_sound;
 
-    const PIECES: [&str; 24] = [
+    const PIECES: [&str; 25] = [
+        "HTTP/1.1 043 x\r\n",
         "HTTP/1.1 403 \r\n",
         "HTTP/1.1 200 OK\r\n",
         "HTTP/1.1 204 No Content\r\n",
@@ -156,7 +158,7 @@ mod generated {
 
     fn answer() -> impl Strategy<Value = Vec<u8>> {
         let body = select(&["", "hello", "5\r\nhello\r\n0\r\n\r\n", "A;x\r\n0123456789\r\n0\r\n\r\n"][..]);
-        let start = (select(&PIECES[..4]), vec(select(&PIECES[7..16]), 0..4), body)
+        let start = (select(&PIECES[..5]), vec(select(&PIECES[8..17]), 0..4), body)
             .prop_map(|(line, fields, body)| format!("{line}{}\r\n{body}", fields.concat()));
         let loose = vec(select(&PIECES[..]), 0..10).prop_map(|pieces| pieces.concat());
         prop_oneof![3 => start, 1 => loose].prop_map(String::into_bytes)
