@@ -100,9 +100,10 @@ pub(crate) fn reading_is_sound(stream: &[u8], pieces: &[u8]) {
     let (length, codings) = (values("content-length"), values("transfer-encoding"));
     let chunked: &[&[u8]] = if reading.goes_on_in_chunks { &[b"chunked"] } else { &[] };
     assert_eq!(codings, chunked);
-    assert!(length.windows(2).all(|pair| pair.first() == pair.last()), "two lengths");
+    assert!(length.len() <= 1, "two lengths");
     assert!(length.is_empty() || !reading.goes_on_in_chunks, "two ends of one body");
-    assert!(has_no_body || reading.goes_on_in_chunks || !length.is_empty(), "a body whose end cannot be seen");
+    assert!(reading.goes_on_in_chunks || !reading.ends_with_connection, "no end to be seen");
+    assert!(has_no_body || reading.goes_on_in_chunks || !length.is_empty(), "no end to be seen");
     goes_through_chunks(&reading.body, pieces);
     if let (Some(length), true) = (length.first(), reading.is_complete) {
         let is_whole = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
