@@ -44,6 +44,10 @@ pub fn redacting_is_sound(target: &[u8], filler: &[u8]) {
     }
     let other = with_hidden_parts_replaced(target, filler);
     assert_eq!(text, redact(&other), "what is hidden changes the line");
+    if path.ends_with('…') && query.is_empty() {
+        let (path, _) = halves(target, b'?');
+        assert_eq!(text, redact(path), "the presence of a hidden query changes a line that is cut before it");
+    }
 }
 
 /// Whether a shown path is what the target begins with, escapes undone.

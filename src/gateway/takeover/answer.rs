@@ -124,8 +124,9 @@ fn final_answer(status: u16, reason: &str, fields: &[Field<'_>]) -> Result<(Vec<
     Ok((head, body))
 }
 
-/// The status line, and the end-to-end fields as they came, with or without a length.
-fn start(status: u16, reason: &str, fields: &[Field<'_>], has_length: bool) -> Vec<u8> {
+/// The status line, and the end-to-end fields as they came, with or without a length, which is
+/// never repeated (RFC 9110 section 8.6).
+fn start(status: u16, reason: &str, fields: &[Field<'_>], mut has_length: bool) -> Vec<u8> {
     const OURS: [&str; 7] =
         ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
     let nominated: Vec<_> = elements(values(fields, "connection"))
@@ -135,7 +136,7 @@ fn start(status: u16, reason: &str, fields: &[Field<'_>], has_length: bool) -> V
     for field in fields {
         let is_ours = OURS.iter().any(|name| field.name.eq_ignore_ascii_case(name))
             || nominated.iter().any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()))
-            || !has_length && field.name.eq_ignore_ascii_case("content-length");
+            || field.name.eq_ignore_ascii_case("content-length") && !std::mem::take(&mut has_length);
         if !is_ours {
             head.extend_from_slice(field.name.as_bytes());
             head.extend_from_slice(b": ");
@@ -258,6 +259,11 @@ mod tests {
         for lengths in ["content-length: 1\r\ncontent-length: 2\r\n", "content-length: 1, 1\r\n"] {
             assert!(parse(&format!("HTTP/1.1 403 \r\n{lengths}\r\n")).is_err(), "{lengths}");
         }
+        let twice = parse("HTTP/1.1 403 \r\ncontent-length: 1\r\nContent-Length: 01\r\n\r\n");
+        assert_eq!(
+            text(&twice.unwrap().unwrap()),
+            "HTTP/1.1 403 \r\ncontent-length: 1\r\nConnection: close\r\n\r\n"
+        );
         let chunked = parse("HTTP/1.1 403 \r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n");
         assert_eq!(
             text(&chunked.unwrap().unwrap()),
