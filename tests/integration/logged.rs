@@ -248,5 +248,4 @@ fn reports_of_libraries_are_few_and_hold_no_text() {
     let said = gateway.diagnostics().matches("a library reports").count();
     // Twenty a minute, and a new minute may have begun.
     assert!(said <= 40, "{said} lines, all alike, that anybody can provoke");
-    gateway.says("further reports of libraries are left out", 1);
 }

@@ -14,6 +14,8 @@
 mod administered;
 /// `hushgate check` and the command line: messages, places, exit codes.
 mod checked;
+/// Standard error: what is said of ourselves, and that saying it stalls nobody.
+mod diagnosed;
 /// Who the client is: `X-Forwarded-*`, trusted proxies, and the address in the log.
 mod forwarding_fields;
 /// The stage: gateway, client, upstream, and the search for the canary.
