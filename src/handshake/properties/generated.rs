@@ -105,7 +105,9 @@ const DECISIVE: [&str; 9] = [
     "Host",
 ];
 
-const VALUES: [&str; 27] = [
+const VALUES: [&str; 29] = [
+    "user@h.example",
+    "x-forwarded-\u{e9}",
     "",
     "secret",
     "Bearer secret",
@@ -150,16 +152,20 @@ fn head() -> impl Strategy<Value = Vec<u8>> {
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
         4 => Just(""),
     ];
-    let method = prop_oneof![8 => Just("GET"), 1 => Just("POST"), 1 => Just("OPTIONS")];
+    let method =
+        prop_oneof![16 => Just("GET"), 2 => Just("POST"), 2 => Just("OPTIONS"), 1 => Just("CONNECT")];
+    let host = prop_oneof![19 => Just("h.example"), 1 => Just("user@h.example")];
     let version = prop_oneof![9 => Just("HTTP/1.1"), 1 => Just("HTTP/1.0")];
     let fields = prop_oneof![
         6 => vec(line(&HARMLESS), 0..8),
         4 => vec(prop_oneof![3 => line(&HARMLESS), 1 => line(&DECISIVE)], 1..8),
     ];
-    (method, target(), version, start, fields).prop_map(|(method, target, version, start, fields)| {
-        format!("{method} {target} {version}\r\nHost: h.example\r\n{start}{}\r\n", fields.concat())
-            .into_bytes()
-    })
+    (method, target(), version, host, start, fields).prop_map(
+        |(method, target, version, host, start, fields)| {
+            format!("{method} {target} {version}\r\nHost: {host}\r\n{start}{}\r\n", fields.concat())
+                .into_bytes()
+        },
+    )
 }
 
 /// A head with a few bytes exchanged, put in or taken out.

@@ -95,7 +95,7 @@ fn dashed(name: &str) -> String {
 pub(super) fn is_legal_target(method: &str, target: &[u8]) -> bool {
     let is_asterisk = method == "OPTIONS" && target == b"*";
     let is_visible = target.iter().all(|byte| (b'!'..=b'~').contains(byte) && !b"#\"<>`".contains(byte));
-    is_asterisk || (target.starts_with(b"/") && is_visible)
+    is_asterisk || (method != "CONNECT" && target.starts_with(b"/") && is_visible)
 }
 
 /// Rule 7, and the most tokens that a `Connection` may have.
@@ -108,14 +108,18 @@ pub(super) fn takes_away_what_is_ours(came: &Message, rules: &Handshake) -> bool
             || token.starts_with("x-forwarded-")
             || token.starts_with("x-hushgate-")
     };
-    tokens.len() >= 10 || tokens.iter().any(is_ours)
+    // What is no name nominates nothing (RFC 9110 section 5.6.2).
+    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_name = |token: &&String| token.bytes().all(is_tchar);
+    tokens.len() >= 10 || tokens.iter().filter(is_name).any(is_ours)
 }
 
-/// The definition of an opening handshake in section 3.
+/// The definition of an opening handshake in section 3, and what Pingora serves besides.
 pub(super) fn kind(came: &Message) -> Result<Kind, Refusal> {
     let names = |protocol: &String| protocol.split('/').next().map(str::trim_ascii) == Some("websocket");
     if !came.list("upgrade").iter().any(names) {
-        return Ok(Kind::Plain);
+        let has_user = came.all("host").iter().any(|host| host.contains(&b'@'));
+        return if has_user { Err(Refusal::MalformedHead) } else { Ok(Kind::Plain) };
     }
     let is_one = |name: &str, is_it: &dyn Fn(&[u8]) -> bool| {
         let lines = came.all(name);
