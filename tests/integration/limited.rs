@@ -24,7 +24,7 @@ fn a_head_that_drips_is_ended_in_time() {
     let gateway = Setup::before(&upstream).set("limits.head_timeout", "1s").start();
     let text = head(&format!("GET /?session_api_key={CANARY}"), &[]);
     let mut client = gateway.connect();
-    let mut writer = gateway_writer(&client);
+    let mut writer = second_handle(&client);
     let dripping = std::thread::spawn(move || {
         for byte in text.bytes().cycle() {
             if std::io::Write::write_all(&mut writer, &[byte]).is_err() {
@@ -44,7 +44,7 @@ fn a_head_that_drips_is_ended_in_time() {
 }
 
 /// A second handle of a connection, to write to while the first waits.
-fn gateway_writer(client: &Stream) -> socket2::Socket {
+fn second_handle(client: &Stream) -> socket2::Socket {
     client.socket().try_clone().unwrap()
 }
 
