@@ -292,3 +292,15 @@ fn an_answer_with_two_framings_goes_on_with_one() {
         assert_eq!(head.status(), 502);
     }
 }
+
+#[test]
+fn a_client_of_http_1_0_gets_no_chunks() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+    );
+    let gateway = Gateway::before(&upstream);
+    let mut client = gateway.send("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let head = client.take_head().unwrap();
+    assert_eq!((head.status(), head.value("transfer-encoding")), (200, None));
+    assert_eq!(client.take_all().unwrap(), b"hello world", "the end of the connection is its end");
+}

@@ -93,8 +93,6 @@ fn a_client_that_expects_100_continue_gets_it() {
 
 #[test]
 fn a_client_that_expects_100_continue_may_be_refused_at_once() {
-    let upstream = Upstream::answering("");
-    drop(upstream);
     let upstream = Upstream::playing(|stream, _| {
         stream.take_head()?;
         stream.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

@@ -255,3 +255,15 @@ fn a_body_whose_chunks_are_not_valid() {
         );
     }
 }
+
+#[test]
+fn a_refusal_arrives_though_the_client_is_still_sending() {
+    let upstream = Upstream::echoing();
+    let gateway = Gateway::before(&upstream);
+    let text =
+        head("POST /a", &["Content-Length: 100000", "Transfer-Encoding: chunked"]) + &"x".repeat(100_000);
+    for _ in 0..20 {
+        assert_eq!(gateway.exchange(&text).status(), 400);
+    }
+    upstream.assert_untouched();
+}

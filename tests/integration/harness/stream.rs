@@ -182,7 +182,7 @@ impl Stream {
         Ok(std::mem::take(&mut self.unread))
     }
 
-    /// Reads and counts everything up to the end, and keeps nothing of it.
+    /// Reads and counts at least `length` bytes, or up to the end, and keeps nothing of them.
     pub(crate) fn swallow(&mut self, length: u64) -> io::Result<u64> {
         let mut count = u64::try_from(std::mem::take(&mut self.unread).len()).unwrap();
         while count < length {
