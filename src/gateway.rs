@@ -8,6 +8,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::proxy::HttpProxy;
+use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,7 +19,6 @@ use crate::{
     handshake::CredentialSource,
     metrics::Metrics,
     phase::Phase,
-    server::{StartError, tls},
 };
 
 mod adapter;
@@ -27,6 +27,7 @@ mod downstream;
 mod refuse;
 mod resolver;
 mod takeover;
+pub mod tls;
 mod upstream;
 
 pub use self::downstream::{Downstream, Transport};
@@ -47,12 +48,23 @@ impl Snapshot {
     ///
     /// # Errors
     /// A file of `listen.tls`, or the roots for an `https` upstream, cannot be used.
-    pub fn new(config: Config) -> Result<Self, StartError> {
+    pub fn new(config: Config) -> Result<Self, Unusable> {
         let acceptor = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let upstream = Upstream::new(&config)?;
         let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(upstream::pingora(&config)), Adapter));
         Ok(Self { config, acceptor, upstream, proxy })
     }
+}
+
+/// Why a valid configuration cannot be served.
+#[derive(Debug, Error)]
+pub enum Unusable {
+    /// A file of the TLS configuration cannot be used.
+    #[error(transparent)]
+    File(#[from] tls::FileProblem),
+    /// The host of an `https` upstream is no name that a certificate could have.
+    #[error("upstream.url: the host is not a name or an address that a certificate can be verified for")]
+    UpstreamName,
 }
 
 /// What all connections share.

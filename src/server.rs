@@ -1,6 +1,6 @@
 //! Listeners, and the life of the process: start, reload, drain.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
@@ -12,7 +12,10 @@ use tokio::{
 use crate::{
     access_log::AccessLog,
     config::{Config, Endpoint, Sink},
-    gateway::{Gateway, Snapshot, Transport, connection},
+    gateway::{
+        Gateway, Snapshot, Transport, Unusable, connection,
+        tls::{self, FileProblem},
+    },
     metrics::Metrics,
     phase::Phase,
 };
@@ -22,7 +25,6 @@ pub mod diagnostics;
 pub mod lifetime;
 mod reload;
 pub mod system;
-pub mod tls;
 
 /// How long a TLS handshake may take.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(15);
@@ -54,30 +56,15 @@ pub enum StartError {
     /// The metrics cannot be registered.
     #[error("the metrics cannot be registered")]
     Metrics,
-    /// A file of the TLS configuration cannot be used.
-    #[error(transparent)]
-    File(#[from] FileProblem),
     /// The system does not let us listen to signals.
     #[error("cannot listen to signals: {reason}")]
     Signals {
         /// What the system says.
         reason: io::ErrorKind,
     },
-    /// The host of an `https` upstream is no name that a certificate could have.
-    #[error("upstream.url: the host is not a name or an address that a certificate can be verified for")]
-    UpstreamName,
-}
-
-/// A file that is missing, unreadable, or not what it should be.
-#[derive(Debug, Error)]
-#[error("{option}: {path}: {problem}")]
-pub struct FileProblem {
-    /// The configuration key that names it.
-    pub option: &'static str,
-    /// The configured path.
-    pub path: PathBuf,
-    /// What is wrong, and what to do. It holds nothing of the file.
-    pub problem: String,
+    /// The configuration cannot be served.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
 }
 
 /// A running gateway.
@@ -141,7 +128,8 @@ impl Server {
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
         let kept = reload::keep_from_the_start(&self.gateway.snapshot.load().config, &mut config);
         let snapshot = tokio::task::spawn_blocking(|| Snapshot::new(config)).await;
-        let snapshot = snapshot.unwrap_or(Err(StartError::Interrupted));
+        let snapshot =
+            snapshot.map_err(|_| StartError::Interrupted).and_then(|made| made.map_err(StartError::from));
         self.gateway.metrics.config_reloaded(snapshot.is_ok());
         self.gateway.snapshot.store(Arc::new(snapshot?));
         Ok(kept)

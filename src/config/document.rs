@@ -29,8 +29,17 @@ const DEEPEST: usize = 3;
 /// A value with its place.
 #[derive(Debug)]
 pub(super) struct Item {
+    /// Where its name stands; of an element, where it stands itself.
+    name: Place,
     pub(super) place: Place,
     pub(super) value: Value,
+}
+
+impl Item {
+    /// A value that has no other place than the variable it came from.
+    pub(super) fn of_variable(place: Place, value: Value) -> Self {
+        Self { name: place.clone(), place, value }
+    }
 }
 
 /// A value as it was written.
@@ -124,7 +133,7 @@ fn lay_over(root: &mut BTreeMap<String, Item>, place: Place, path: &[String], te
     let Some((last, tables)) = path.split_last() else { return };
     let mut table = root;
     for step in tables {
-        let new = || Item { place: place.clone(), value: Value::Table(BTreeMap::new()) };
+        let new = || Item::of_variable(place.clone(), Value::Table(BTreeMap::new()));
         let item = match table.entry(step.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(new()),
@@ -136,7 +145,7 @@ fn lay_over(root: &mut BTreeMap<String, Item>, place: Place, path: &[String], te
         let Value::Table(next) = &mut item.value else { return };
         table = next;
     }
-    table.insert(last.clone(), Item { place, value: Value::Variable(text) });
+    table.insert(last.clone(), Item::of_variable(place, Value::Variable(text)));
 }
 
 /// One table of the configuration, while it is read.
@@ -214,7 +223,7 @@ impl Section<'_> {
                 Some((_, known)) => format!("did you mean `{known}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            self.note(&item.place, &printable(name), format!("unknown key; {advice}"));
+            self.note(&item.name, &printable(name), format!("unknown key; {advice}"));
         }
     }
 }
@@ -241,9 +250,11 @@ impl<'a> Positions<'a> {
 
     fn table(&self, table: DeTable<'_>) -> BTreeMap<String, Item> {
         let entry = |(name, value): (Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)| {
+            let named = self.place(name.span().start);
             // A table is found by its name, any other value by itself.
-            let start = if value.get_ref().is_table() { name.span().start } else { value.span().start };
-            let item = Item { place: self.place(start), value: self.value(value.into_inner()) };
+            let place =
+                if value.get_ref().is_table() { named.clone() } else { self.place(value.span().start) };
+            let item = Item { name: named, place, value: self.value(value.into_inner()) };
             (name.into_inner().into_owned(), item)
         };
         table.into_iter().map(entry).collect()
@@ -264,6 +275,7 @@ impl<'a> Positions<'a> {
     }
 
     fn item(&self, value: Spanned<DeValue<'_>>) -> Item {
-        Item { place: self.place(value.span().start), value: self.value(value.into_inner()) }
+        let place = self.place(value.span().start);
+        Item { name: place.clone(), place, value: self.value(value.into_inner()) }
     }
 }

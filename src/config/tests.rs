@@ -92,12 +92,15 @@ fn every_key_is_read() {
 #[test]
 fn all_problems_are_shown_with_their_places() {
     problems(
-        "[listen]\naddress = \"0.0.0.0\"\n\n[upsteam]\nurl = \"x\"\n[limits]\nconnections = \"many\"\n",
+        "[listen]\naddress = \"0.0.0.0\"\n\n[upsteam]\nurl = \"x\"\n[limits]\nconnections = \"many\"\n  paths = 1\n",
         &[
             "gateway.toml:2:11: listen.address: has no port; write the address and the port, for example \
              \"0.0.0.0:8080\" or \"[::]:8080\"",
             "gateway.toml:4:2: upsteam: unknown key; did you mean `upstream`?",
             "gateway.toml:7:15: limits.connections: expected an integer, found a string; write connections = 10000",
+            "gateway.toml:8:3: limits.paths: unknown key; known here: head_timeout, connect_timeout, \
+             handshake_timeout, response_timeout, head_size, head_fields, connections, idle_timeout, \
+             failed_attempts_per_minute",
         ],
     );
 }

@@ -81,7 +81,7 @@ impl Section<'_> {
                 .split(',')
                 .map(str::trim)
                 .filter(|element| !element.is_empty())
-                .map(|element| Item { place: item.place.clone(), value: Value::Text(element.to_owned()) })
+                .map(|element| Item::of_variable(item.place.clone(), Value::Text(element.to_owned())))
                 .collect(),
             Value::Number(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
                 self.wrong_kind(&item, name, "a list", example);

@@ -10,11 +10,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::resolver::Resolver;
-use crate::{
-    config::{Authority, Config, Endpoint},
-    server::{StartError, tls},
-};
+use super::{Unusable, resolver::Resolver, tls};
+use crate::config::{Authority, Config, Endpoint};
 
 /// uvicorn closes a connection that was idle for 5 s; ours must be gone before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
@@ -49,13 +46,13 @@ pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 impl Upstream {
-    pub(super) fn new(config: &Config) -> Result<Self, StartError> {
+    pub(super) fn new(config: &Config) -> Result<Self, Unusable> {
         let tls = match &config.upstream.endpoint {
             Endpoint::Tls(authority) => {
                 let roots = tls::roots(config.upstream.ca_file.as_deref())?;
                 let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
                 let name =
-                    ServerName::try_from(authority.host.clone()).map_err(|_| StartError::UpstreamName)?;
+                    ServerName::try_from(authority.host.clone()).map_err(|_| Unusable::UpstreamName)?;
                 Some((TlsConnector::from(Arc::new(client)), name))
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => None,

@@ -64,7 +64,7 @@ fn two_mistakes_are_found_at_once() {
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("gateway.toml:2:11: listen.address: "), "{lines:?}");
     assert!(
-        lines[1].starts_with("gateway.toml:5:13: drain.close_cod: unknown key; did you mean `close_code`?"),
+        lines[1].starts_with("gateway.toml:5:1: drain.close_cod: unknown key; did you mean `close_code`?"),
         "{lines:?}"
     );
     assert!(lines[2].starts_with("gateway.toml:6:11: drain.timeout: "), "{lines:?}");
@@ -75,7 +75,7 @@ fn two_mistakes_are_found_at_once() {
 fn each_mistake_is_named_with_what_to_write() {
     finds(
         "[handshake]\nparameter = [\"token\"]\n",
-        "2:13",
+        "2:1",
         &["handshake.parameter", "did you mean `parameters`?"],
     );
     finds("[listne]\naddress = \"127.0.0.1:80\"\n", "1:2", &["listne", "did you mean `listen`?"]);

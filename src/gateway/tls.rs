@@ -1,15 +1,30 @@
 //! Certificates, private keys and roots, read from the files that the configuration names.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
 };
+use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
-use super::FileProblem;
 use crate::config::TlsFiles;
+
+/// A file that is missing, unreadable, or not what it should be.
+#[derive(Debug, Error)]
+#[error("{option}: {path}: {problem}")]
+pub struct FileProblem {
+    /// The configuration key that names it.
+    pub option: &'static str,
+    /// The configured path.
+    pub path: PathBuf,
+    /// What is wrong, and what to do. It holds nothing of the file.
+    pub problem: String,
+}
 
 /// What serves TLS from a certificate chain and its private key, with ALPN `http/1.1`.
 ///
