@@ -217,12 +217,6 @@ struct Line<'a> {
 }
 
 impl Record {
-    /// Counts what a connection received and sent between two looks at it.
-    pub fn count(&mut self, before: (u64, u64), now: (u64, u64)) {
-        self.bytes_received = now.0.saturating_sub(before.0);
-        self.bytes_sent = now.1.saturating_sub(before.1);
-    }
-
     /// The line for the log, with its newline.
     pub fn line(&self, format: LogFormat) -> Vec<u8> {
         let mut line = match format {

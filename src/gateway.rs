@@ -4,7 +4,7 @@
 //! parses is the head that may go on. So no credential of a URL ever enters Pingora, and every
 //! malformed head still writes a line.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::proxy::HttpProxy;
@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
 
-use self::{adapter::Adapter, upstream::Upstream};
+use self::{adapter::Adapter, downstream::Counters, upstream::Upstream};
 use crate::{
     access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
     config::Config,
@@ -121,25 +121,32 @@ impl Gateway {
 struct Entry {
     request_id: RequestId,
     started: Instant,
-    client: Option<std::net::IpAddr>,
+    client: Option<IpAddr>,
     method: Method,
     target: RedactedTarget,
     source: CredentialSource,
+    counters: Arc<Counters>,
+    /// What had passed the connection before.
+    before: (u64, u64),
 }
 
 impl Entry {
-    fn new(client: Option<std::net::IpAddr>, started: Instant) -> Self {
+    /// Of a request that has not begun, on a connection with these counters.
+    fn new(client: Option<IpAddr>, counters: Arc<Counters>) -> Self {
         Self {
             request_id: RequestId::next(),
-            started,
+            started: Instant::now(),
             client,
             method: Method::OTHER,
             target: RedactedTarget::unknown(),
             source: CredentialSource::None,
+            before: counters.get(),
+            counters,
         }
     }
 
     fn record(&self, event: Event, status: Option<u16>, outcome: Outcome) -> Record {
+        let (received, sent) = self.counters.get();
         Record {
             time: SystemTime::now(),
             event,
@@ -152,8 +159,8 @@ impl Entry {
             credential_source: self.source,
             caller: None,
             duration: self.started.elapsed(),
-            bytes_received: 0,
-            bytes_sent: 0,
+            bytes_received: received.saturating_sub(self.before.0),
+            bytes_sent: sent.saturating_sub(self.before.1),
             close_code: None,
             closed_by: None,
         }

@@ -12,6 +12,8 @@ use ipnet::IpNet;
 use self::head::{Body, Head};
 use crate::config;
 
+pub use self::forward::client;
+
 pub mod chunks;
 mod forward;
 pub mod head;
@@ -125,8 +127,6 @@ pub struct Admitted {
     pub source: CredentialSource,
     /// How the body is framed.
     pub body: Body,
-    /// Who sent the request: the peer, or whom a trusted proxy names.
-    pub client: Option<IpAddr>,
 }
 
 /// Judges one request by its head.
@@ -141,14 +141,13 @@ pub fn judge(head: &Head<'_>, rules: &config::Handshake, hop: &Hop<'_>) -> Resul
         return Err(Refusal::MalformedHead);
     }
     let (target, source, field) = present(head, rules, kind)?;
-    let client = forward::client(head, hop);
     let mut out = forward::Writer::new(head, &target);
     out.end_to_end(head, rules, kind, &nominated, hop);
     out.forwarding(head, hop);
     if let Some(line) = field {
         out.line(&rules.field_spelling, &line);
     }
-    Ok(Admitted { kind, head: out.finish(head, kind), source, body: head.body, client })
+    Ok(Admitted { kind, head: out.finish(head, kind), source, body: head.body })
 }
 
 /// The target that goes on, where the credential came from, and the value of the one credential

@@ -51,32 +51,26 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
     let mut wait = None;
     loop {
         let limits = gateway.snapshot.load().config.limits;
-        let counted = downstream.counters().get();
-        let (head, began) = match read_head(&gateway, &mut downstream, &limits, wait).await {
-            Ok(Some(read)) => read,
+        let mut entry = Entry::new(peer, downstream.counters());
+        let head = match read_head(&gateway, &mut downstream, &limits, wait, &mut entry.started).await {
+            Ok(Some(head)) => head,
             Ok(None) => return,
-            Err((unread, began)) => {
-                let length = downstream.ahead().len();
-                let _unread_head = downstream.take_ahead(length);
-                let entry = Entry::new(peer, began);
-                return abandon(&gateway, downstream, entry, unread, counted).await;
-            }
+            Err(unread) => return abandon(&gateway, downstream, entry, unread).await,
         };
         // One snapshot for everything that follows.
         let snapshot = gateway.snapshot.load_full();
-        let mut entry = Entry::new(peer, began);
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
         let (admitted, event) = judge(&head, &snapshot, &hop, &mut entry);
         drop(head);
         downstream = match admitted {
             Err(refusal) => {
-                return refused(&gateway, &snapshot, downstream, entry, event, refusal, counted).await;
+                return refused(&gateway, &snapshot, downstream, entry, event, refusal).await;
             }
             Ok(Admitted { kind: Kind::OpeningHandshake, head, .. }) => {
-                return takeover::run(&gateway, &snapshot, downstream, head, entry, counted).await;
+                return takeover::run(&gateway, &snapshot, downstream, head, entry).await;
             }
             Ok(Admitted { kind: Kind::Plain, head, body, .. }) => {
-                match plain(&gateway, &snapshot, downstream, &head, body, &entry, counted).await {
+                match plain(&gateway, &snapshot, downstream, &head, body, &entry).await {
                     Some(downstream) => downstream,
                     None => return,
                 }
@@ -87,23 +81,18 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
 }
 
 /// Ends a connection whose head did not come.
-async fn abandon(
-    gateway: &Gateway,
-    downstream: Downstream,
-    entry: Entry,
-    unread: Unread,
-    before: (u64, u64),
-) {
+async fn abandon(gateway: &Gateway, mut downstream: Downstream, entry: Entry, unread: Unread) {
+    // What came of it counts as its own.
+    let length = downstream.ahead().len();
+    let _unread_head = downstream.take_ahead(length);
     let snapshot = gateway.snapshot.load_full();
     match unread {
         Unread::Refused(refusal) => {
-            refused(gateway, &snapshot, downstream, entry, Event::Request, refusal, before).await;
+            refused(gateway, &snapshot, downstream, entry, Event::Request, refusal).await;
         }
         Unread::Cut | Unread::Gone => {
             let outcome = if matches!(unread, Unread::Cut) { Outcome::Cut } else { Outcome::ClientClosed };
-            let mut record = entry.record(Event::Request, None, outcome);
-            record.count(before, downstream.counters().get());
-            gateway.record(&snapshot, &record);
+            gateway.record(&snapshot, &entry.record(Event::Request, None, outcome));
         }
     }
 }
@@ -118,7 +107,7 @@ enum Unread {
     Refused(Refusal),
 }
 
-/// Reads up to the end of a head, and says when it began; `None` when the connection ends before.
+/// Reads up to the end of a head, and notes when it `began`; `None` when the connection ends before.
 ///
 /// The limit of time is for the whole head, however slowly it drips: from its first byte, or from
 /// the start of the connection.
@@ -127,10 +116,10 @@ async fn read_head(
     downstream: &mut Downstream,
     limits: &Limits,
     keep_alive: Option<Duration>,
-) -> Result<Option<(BytesMut, Instant)>, (Unread, Instant)> {
+    began: &mut Instant,
+) -> Result<Option<BytesMut>, Unread> {
     let mut phase = gateway.phase.clone();
-    let mut began = Instant::now();
-    let mut deadline = began + keep_alive.unwrap_or(limits.head_timeout);
+    let mut deadline = *began + keep_alive.unwrap_or(limits.head_timeout);
     let mut has_begun = false;
     let mut searched = 0;
     loop {
@@ -140,30 +129,30 @@ async fn read_head(
         }
         let ahead = downstream.ahead();
         if !ahead.is_empty() && !std::mem::replace(&mut has_begun, true) {
-            began = Instant::now();
-            deadline = began + limits.head_timeout;
+            *began = Instant::now();
+            deadline = *began + limits.head_timeout;
         }
         if let Some(end) = head_end(ahead, searched) {
             if end > limits.head_size {
-                return Err((Unread::Refused(Refusal::HeadTooLarge), began));
+                return Err(Unread::Refused(Refusal::HeadTooLarge));
             }
-            return Ok(Some((downstream.take_ahead(end), began)));
+            return Ok(Some(downstream.take_ahead(end)));
         }
         searched = ahead.len().saturating_sub(3);
         if ahead.len() >= limits.head_size {
-            return Err((Unread::Refused(Refusal::HeadTooLarge), began));
+            return Err(Unread::Refused(Refusal::HeadTooLarge));
         }
         let read = tokio::select! {
             biased;
             read = timeout_at(deadline, downstream.read_ahead()) => read,
             _ = phase.wait_for(|phase| *phase >= Phase::Draining), if !has_begun => return Ok(None),
-            () = gateway.cut(), if has_begun => return Err((Unread::Cut, began)),
+            () = gateway.cut(), if has_begun => return Err(Unread::Cut),
         };
         match (read, has_begun) {
             (Ok(Ok(1..)), _) => {}
             (Ok(Ok(0) | Err(_)) | Err(_), false) => return Ok(None),
-            (Ok(Ok(0) | Err(_)), true) => return Err((Unread::Gone, began)),
-            (Err(_), true) => return Err((Unread::Refused(Refusal::HeadTimeout), began)),
+            (Ok(Ok(0) | Err(_)), true) => return Err(Unread::Gone),
+            (Err(_), true) => return Err(Unread::Refused(Refusal::HeadTimeout)),
         }
     }
 }
@@ -204,10 +193,10 @@ fn judge(
     entry.method = Method::of(head.method);
     entry.target = RedactedTarget::of(head.target, &config.access_log.show, &config.handshake.parameters);
     let asks_upgrade = head.values("upgrade").next().is_some();
+    entry.client = handshake::client(&head, hop);
     let judged = handshake::judge(&head, &config.handshake, hop);
     let event = match &judged {
         Ok(admitted) => {
-            entry.client = admitted.client;
             entry.source = admitted.source;
             if admitted.kind == Kind::OpeningHandshake { Event::Handshake } else { Event::Request }
         }
@@ -230,7 +219,6 @@ async fn refused(
     entry: Entry,
     event: Event,
     refusal: Refusal,
-    before: (u64, u64),
 ) {
     let (status, answer) = refuse::answer(refusal);
     let written = async {
@@ -238,9 +226,7 @@ async fn refused(
         downstream.flush().await
     };
     let status = written.await.is_ok().then_some(status);
-    let mut record = entry.record(event, status, Outcome::Refused(refusal));
-    record.count(before, downstream.counters().get());
-    gateway.record(snapshot, &record);
+    gateway.record(snapshot, &entry.record(event, status, Outcome::Refused(refusal)));
     gateway.linger(downstream).await;
 }
 
@@ -252,12 +238,10 @@ async fn plain(
     head: &[u8],
     body: Body,
     entry: &Entry,
-    before: (u64, u64),
 ) -> Option<Downstream> {
-    let counters = downstream.counters();
     downstream.expect_body(body);
     let exchange =
-        Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), Arc::clone(&counters)));
+        Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), downstream.counters()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
     let mut session = ServerSession::H1(session);
@@ -276,9 +260,7 @@ async fn plain(
         // Pingora refused a head that we had let pass.
         None => (Some(400), Outcome::Refused(Refusal::MalformedHead)),
     };
-    let mut record = entry.record(Event::Request, status, outcome);
-    record.count(before, counters.get());
-    gateway.record(snapshot, &record);
+    gateway.record(snapshot, &entry.record(Event::Request, status, outcome));
     let (stream, _) = reused?.consume();
     stream.into_any().downcast::<Downstream>().ok().map(|downstream| *downstream)
 }
@@ -289,7 +271,7 @@ pub fn turn_away(gateway: &Gateway, stream: &TcpStream, peer: IpAddr, is_plain: 
     let refusal = Refusal::TooManyConnections;
     let (status, answer) = refuse::answer(refusal);
     let sent = if is_plain { stream.try_write(answer).unwrap_or(0) } else { 0 };
-    let entry = Entry::new(Some(peer), Instant::now());
+    let entry = Entry::new(Some(peer), Arc::default());
     let status = (sent > 0).then_some(status);
     let mut record = entry.record(Event::Request, status, Outcome::Refused(refusal));
     record.bytes_sent = u64::try_from(sent).unwrap_or(0);

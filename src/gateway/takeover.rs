@@ -31,7 +31,6 @@ pub(super) async fn run(
     mut downstream: Downstream,
     head: Vec<u8>,
     entry: Entry,
-    before: (u64, u64),
 ) {
     let result = tokio::select! {
         biased;
@@ -41,19 +40,13 @@ pub(super) async fn run(
         },
         () = gateway.cut() => Err(Outcome::Cut),
     };
-    let counters = downstream.counters();
-    let record = |event, status, outcome| {
-        let mut record = entry.record(event, status, outcome);
-        record.count(before, counters.get());
-        record
-    };
     let (answer, upstream) = match result {
         Ok(answered) => answered,
         Err(outcome) => {
             let (status, bytes) = refuse::failed_handshake(outcome);
             let told = outcome != Outcome::ClientClosed && downstream.write_all(bytes).await.is_ok();
             let _ = downstream.flush().await;
-            gateway.record(snapshot, &record(Event::Handshake, told.then_some(status), outcome));
+            gateway.record(snapshot, &entry.record(Event::Handshake, told.then_some(status), outcome));
             return gateway.linger(downstream).await;
         }
     };
@@ -65,7 +58,7 @@ pub(super) async fn run(
             outcome = pass_on(&mut downstream, answer, upstream, patience) => outcome,
             () = gateway.cut() => Outcome::Cut,
         };
-        gateway.record(snapshot, &record(Event::Handshake, status, outcome));
+        gateway.record(snapshot, &entry.record(Event::Handshake, status, outcome));
         return gateway.linger(downstream).await;
     }
     let sent = async {
@@ -73,9 +66,9 @@ pub(super) async fn run(
         downstream.flush().await
     };
     if sent.await.is_err() {
-        return gateway.record(snapshot, &record(Event::Handshake, status, Outcome::ClientClosed));
+        return gateway.record(snapshot, &entry.record(Event::Handshake, status, Outcome::ClientClosed));
     }
-    gateway.record(snapshot, &record(Event::Handshake, status, Outcome::Upgraded));
+    gateway.record(snapshot, &entry.record(Event::Handshake, status, Outcome::Upgraded));
     tunnel(gateway, snapshot, downstream, upstream, answer.rest, &entry).await;
 }
 

@@ -56,7 +56,7 @@ fn is_protected(name: &str) -> bool {
 
 /// Who sent the request: the peer, or, when the peer is a trusted proxy, the right-most address in
 /// `X-Forwarded-For` that is not one itself.
-pub(super) fn client(head: &Head<'_>, hop: &Hop<'_>) -> Option<IpAddr> {
+pub fn client(head: &Head<'_>, hop: &Hop<'_>) -> Option<IpAddr> {
     if !is_trusted(hop.peer, hop) {
         return hop.peer;
     }
