@@ -115,11 +115,10 @@ impl ProxyHttp for Adapter {
         ctx: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        // Nothing was sent, so another address may be tried whatever the method.
+        // Nothing was sent, so another address may be tried whatever the method, if there is time.
         let another = ctx.as_ref().zip(peer.address().as_inet());
-        error.set_retry(
-            another.is_some_and(|(exchange, address)| exchange.snapshot.upstream.failed(*address)),
-        );
+        let another = another.is_some_and(|(exchange, address)| exchange.snapshot.upstream.failed(*address));
+        error.set_retry(another && *error.etype() != ErrorType::ConnectTimedout);
         error
     }
 
