@@ -161,6 +161,8 @@ fn configuration(agent_server: SocketAddr, access_log: PathBuf) -> Result<Config
     (config.listen.address, config.admin.address) = (free_port, free_port);
     config.access_log.sink = config::Sink::File(access_log);
     // Who ends the demo waits for nobody's browser.
+    // Enough for one visitor, on any machine.
+    config.limits.connections = 256;
     config.drain.timeout = Duration::from_secs(2);
     Ok(config)
 }
