@@ -238,7 +238,11 @@ impl Progress {
             Side::Gateway | Side::Upstream => state.sent += bytes,
         }
         if frames.has_close() {
-            state.first_close.get_or_insert_with(|| (side, frames.close_code()));
+            let first = state.first_close.get_or_insert((side, None));
+            // Its code may come in a later piece than its header.
+            if first.0 == side {
+                first.1 = frames.close_code();
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub enum StartError {
         /// The configured path, or `-`.
         path: String,
         /// What the system says.
-        reason: io::ErrorKind,
+        reason: String,
     },
     /// An address cannot be bound.
     #[error("{option}: cannot listen on {address}: {reason}")]
@@ -92,7 +92,11 @@ impl Server {
                 Sink::File(path) => path.display().to_string(),
                 Sink::Stdout => "-".to_owned(),
             },
-            reason: error.kind(),
+            reason: if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) {
+                "it is a named pipe that nobody reads; start its reader first".to_owned()
+            } else {
+                error.kind().to_string()
+            },
         })?;
         let metrics = Metrics::new().map_err(|_| StartError::Metrics)?;
         let (listener, address) = bind("listen.address", config.listen.address).await?;

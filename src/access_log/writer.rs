@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::Record;
 use crate::config::{LogFormat, Sink};
@@ -96,9 +96,11 @@ impl AccessLog {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    // A named pipe that nobody reads would block here, and later the thread that writes.
+    // Opening a named pipe that nobody reads would block. Writing may: it has a thread of its own.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(flags).open(path)
+    let file = OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(flags).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 struct Writer {
@@ -212,6 +214,45 @@ mod tests {
         }
         log.flush(Duration::from_secs(5));
         assert_eq!(log.dropped(), 10);
+    }
+
+    #[test]
+    fn a_slow_reader_of_a_named_pipe_gets_every_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let unread = AccessLog::open(&Sink::File(path.clone())).unwrap_err();
+        assert_eq!(unread.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
+        let reader = {
+            let path = path.clone();
+            thread::spawn(move || {
+                let mut lines = 0;
+                let mut pipe = io::BufReader::new(File::open(path).unwrap());
+                let mut line = String::new();
+                while io::BufRead::read_line(&mut pipe, &mut line).unwrap() > 0 {
+                    assert!(line.starts_with('{') && line.ends_with("}\n"), "{line}");
+                    lines += 1;
+                    line.clear();
+                    if lines % 512 == 0 {
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                }
+                lines
+            })
+        };
+        let log = loop {
+            if let Ok(log) = AccessLog::open(&Sink::File(path.clone())) {
+                break log;
+            }
+            thread::yield_now();
+        };
+        for _ in 0..QUEUE / 2 {
+            log.write(&record(Event::Request), LogFormat::Json);
+        }
+        log.flush(Duration::from_secs(5));
+        assert_eq!(log.dropped(), 0);
+        drop(log);
+        assert_eq!(reader.join().unwrap(), QUEUE / 2);
     }
 
     #[test]

@@ -20,8 +20,12 @@ pub struct Chunks {
 enum State {
     /// Everything was read.
     Complete,
-    /// This much of a chunk is to come, its line end included.
+    /// This much of a chunk is to come.
     Data(u64),
+    /// At the line end behind a chunk.
+    DataEnd,
+    /// In the line end behind a chunk.
+    DataLineEnd,
     /// In the white space behind a size.
     Blank { size: u64 },
     /// In an extension, which is ignored, behind a size.
@@ -76,10 +80,12 @@ impl Chunks {
                     let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     rest = rest.get(here..).unwrap_or_default();
                     let left = left.saturating_sub(u64::try_from(here).unwrap_or(left));
-                    self.state = if left == 0 { State::default() } else { State::Data(left) };
+                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
                     self.line = 0;
                 }
                 State::Blank { .. }
+                | State::DataEnd
+                | State::DataLineEnd
                 | State::Extension { .. }
                 | State::LineEnd { .. }
                 | State::Size { .. }
@@ -111,8 +117,9 @@ impl State {
             (Self::LineEnd { size: 0 } | Self::Trailer(Trailer::LineEnd), b'\n') => {
                 Self::Trailer(Trailer::Start)
             }
-            // The line end behind the chunk counts as part of it.
-            (Self::LineEnd { size }, b'\n') => Self::Data(size.checked_add(2)?),
+            (Self::LineEnd { size }, b'\n') => Self::Data(size),
+            (Self::DataEnd, b'\r') => Self::DataLineEnd,
+            (Self::DataLineEnd, b'\n') => Self::default(),
             (Self::Trailer(Trailer::Start), b'\r') => Self::Trailer(Trailer::LastLineEnd),
             (Self::Trailer(Trailer::LastLineEnd), b'\n') => Self::Complete,
             (Self::Trailer(Trailer::Line), b'\r') => Self::Trailer(Trailer::LineEnd),
@@ -158,13 +165,15 @@ mod tests {
             " 1\r\n",
             "1\n",
             "3 3\r\n",
+            "1\r\nabc",
+            "1\r\na\n",
+            "1\r\na\rb",
             "2;x\nAA\r\n",
             "1\r1",
             "1;\0\r\n",
             "0\r\n\n",
             "0\r\nA\n",
             "0\r\n\rA",
-            "ffffffffffffffff\r\n",
             "00000000000000001\r\n",
         ] {
             let mut chunks = Chunks::default();

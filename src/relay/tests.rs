@@ -62,6 +62,21 @@ async fn bytes_and_ends_pass_unchanged() {
     assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Client), None));
 }
 
+#[tokio::test]
+async fn a_close_frame_in_pieces_has_its_code() {
+    for at in 1..4 {
+        let frame: [u8; 4] = [0x88, 2, 0x0f, 0xa1];
+        let (start, end) = frame.split_at(at);
+        let mut bench = bench(start, None);
+        expect(&mut bench.client, start).await;
+        bench.upstream.write_all(end).await.unwrap();
+        expect(&mut bench.client, end).await;
+        drop((bench.client, bench.upstream));
+        let summary = bench.relay.await.unwrap();
+        assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Upstream), Some(4001)), "{at}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_socket_is_cut() {
     let mut bench = bench(b"", Some(Duration::from_secs(60)));

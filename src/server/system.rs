@@ -2,9 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for everything but clients: listeners, the log, probes, pooled connections. Where
-/// there are few, a quarter of them.
-const RESERVE: u64 = 128;
+/// Descriptors for everything but clients: listeners, the log, probes, and the 128 connections that
+/// Pingora may keep idle. Where there are few, a quarter of them.
+const RESERVE: u64 = 192;
 
 /// Keeps the process's memory, which holds credentials, out of core dumps.
 pub fn forbid_core_dumps() {
@@ -45,6 +45,6 @@ mod tests {
 
     #[test]
     fn a_few_descriptors_are_kept_back() {
-        assert_eq!([2, 64, 1024, 20_128].map(places), [1, 24, 448, 10_000]);
+        assert_eq!([2, 64, 1024, 20_192].map(places), [1, 24, 416, 10_000]);
     }
 }

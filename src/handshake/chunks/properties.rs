@@ -57,7 +57,7 @@ fn whole_body(stream: &[u8]) -> Option<usize> {
         if size == 0 {
             break;
         }
-        rest = rest.get(size.checked_add(2)?..)?;
+        rest = rest.get(size..)?.strip_prefix(b"\r\n")?;
     }
     while !rest.starts_with(b"\r\n") {
         rest = behind_line(rest)?;
