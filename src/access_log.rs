@@ -98,7 +98,7 @@ pub enum Outcome {
     ClientClosed,
     /// A relayed socket ended by itself.
     Closed,
-    /// A relayed socket was ended by us: out of time, idle or draining.
+    /// We ended it: out of time, idle or draining.
     Cut,
     /// Something of ours failed.
     InternalError,

@@ -172,7 +172,8 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// From a sent opening handshake to its answer's head.
     pub handshake_timeout: Duration,
-    /// From a sent plain request to its answer's head.
+    /// How long the agent server may say nothing while a plain request is answered: before the head,
+    /// and between pieces of the body.
     pub response_timeout: Duration,
     /// Of a WebSocket on which nothing moves; `None` is for ever.
     pub idle_timeout: Option<Duration>,

@@ -1,8 +1,8 @@
 //! The thin adapter between connections, the pure rooms, Pingora and the upstream.
 //!
 //! A request's head is read and judged here, before Pingora sees a byte of it: what Pingora then
-//! parses is the head that may go on. So no credential of a URL ever enters Pingora, and every
-//! malformed head still writes a line.
+//! parses is the head that may go on. So no credential of a URL enters Pingora, unless
+//! `plain_requests = "forward"` leaves the query alone, and every malformed head writes a line.
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 

@@ -2,8 +2,8 @@
 //!
 //! [`judge`] takes the raw head of a request and gives back either the [`Refusal`] to answer it
 //! with, or the head that goes upstream: the credential moved from the query into the field, the
-//! parameter cut out of the target, hop-by-hop and forged fields gone, every other byte as it
-//! came. It is pure: no I/O, no clock, no Pingora.
+//! parameter cut out of the target, hop-by-hop and forged fields gone, every other byte of the
+//! target and of each field's value as it came. It is pure: no I/O, no clock, no Pingora.
 
 use std::net::IpAddr;
 

@@ -12,19 +12,20 @@
 //!         └─ Plain request ───▶ gateway::adapter: Pingora's HTTP proxy ─▶ response, next request
 //!    ─▶ access_log, metrics: one record                                   ◀ every exit ends here
 //! ```
-//! Pingora never sees what a client sent. Each request's head is read and judged here first, and
-//! what Pingora parses is the head that may go on: the credential moved out of the URL, the
-//! parameter cut, forged and hop-by-hop fields gone. So none of Pingora's own lines can hold a
-//! credential of a URL, a malformed head still writes a line of ours, and the limits of time and
-//! size hold for the head as a whole. Opening handshakes do not enter Pingora at all, since it
-//! holds tens of KiB for every idle socket and cuts quiet ones.
+//! Pingora never sees a head as a client sent it. Each is read and judged here first, and what
+//! Pingora parses is the head that may go on: the credential moved out of the URL, the parameter
+//! cut, forged and hop-by-hop fields gone. So, unless `plain_requests = "forward"` leaves the query
+//! alone, no credential of a URL enters Pingora, and whatever a library says, only its place in the
+//! source is shown. A malformed head still writes a line of ours, and the limits of time and size
+//! hold for the head as a whole. Opening handshakes do not enter Pingora at all, since it cuts quiet
+//! sockets, loses early data, and cannot end them with a Close frame.
 //!
 //! # Invariants
-//! - Only [`gateway`] and [`server`] name Pingora. The pure rooms do no I/O, read no clock and take
+//! - Only [`gateway`] names Pingora. The pure rooms do no I/O, read no clock and take
 //!   no lock.
 //! - A request's bytes reach a log only through [`access_log::Record`], which has no room for any
 //!   but the redacted target. Nothing prints a Pingora error's text or a request head, and no
-//!   library's text reaches standard error.
+//!   library's text about a request reaches standard error.
 //! - No error holds text from a peer or from a secret: configuration keys, positions and lengths only.
 //! - A request sees one [`gateway::Snapshot`] from its first phase to its log line. Configuration is
 //!   checked when it is loaded; no request can fail because of it.
@@ -43,10 +44,10 @@
 //! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
 //! | [`gateway`] | the thin adapter between connections, the pure rooms, Pingora and the upstream | I/O |
 //! | [`relay`] | two streams after a 101: backpressure, half-close, idle limit, goodbye | I/O |
+//! | [`metrics`] | Prometheus families, labelled by closed words only | |
+//! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
-//! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
-//! | [`metrics`] | Prometheus families, labelled by closed words only | |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
 //! | [`phase`] | how far the process is on its way to its end | pure |
 //! | [`secret`] | a credential that can be carried on and never shown | pure |

@@ -1,5 +1,7 @@
 //! What is counted, in Prometheus' text form. Every label value is a closed word of ours.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -16,6 +18,7 @@ pub struct Metrics {
     open: IntGauge,
     dropped: IntCounter,
     reloads: IntCounterVec,
+    scrape: Arc<Mutex<()>>,
 }
 
 /// Counts one open WebSocket for as long as it lives.
@@ -65,6 +68,7 @@ impl Metrics {
                 &["result"],
             )?,
             registry,
+            scrape: Arc::default(),
         };
         // What an alert watches exists from the start, as zero.
         for succeeded in [true, false] {
@@ -110,7 +114,11 @@ impl Metrics {
 
     /// The text exposition of everything counted; `dropped` is the access log's own count.
     pub fn render(&self, dropped: u64) -> String {
-        self.dropped.inc_by(dropped.saturating_sub(self.dropped.get()));
+        {
+            // Two scrapes at once must not both add the difference.
+            let _turn = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+            self.dropped.inc_by(dropped.saturating_sub(self.dropped.get()));
+        }
         let mut text = Vec::new();
         // Writing to memory cannot fail, and the families were checked when registered.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

@@ -29,8 +29,8 @@ impl Credential {
     /// This door is open because carrying the credential upstream is what the gateway is for.
     ///
     /// Returns `false`, and appends nothing, when a field cannot carry the credential unchanged
-    /// (RFC 9110 section 5.5): it is empty, is not UTF-8, has a character above U+00FF or a control
-    /// character, or has white space at either end, where a recipient may trim it.
+    /// (RFC 9110 section 5.5): it is empty, is not UTF-8, has a character above U+00FF or an ASCII
+    /// control character, or has white space at either end, where a recipient may trim it.
     #[must_use = "a credential that cannot be carried is refused"]
     pub fn append_latin1(&self, head: &mut Vec<u8>) -> bool {
         #[expect(

@@ -88,10 +88,20 @@ impl AccessLog {
 
     /// Waits until every line handed over so far is written, at most `patience`.
     pub fn flush(&self, patience: Duration) {
+        const PAUSE: Duration = Duration::from_millis(5);
         let (done, wait) = sync_channel(1);
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(patience);
+        let mut message = Message::Flush(done);
+        let mut waited = Duration::ZERO;
+        // The queue may be full of lines that are still being written.
+        while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
+            if waited >= patience {
+                return;
+            }
+            message = again;
+            thread::sleep(PAUSE);
+            waited += PAUSE;
         }
+        let _ = wait.recv_timeout(patience.saturating_sub(waited));
     }
 }
 

@@ -125,13 +125,12 @@ fn handshake(mut table: Section<'_>) -> Handshake {
         .text("field", "\"X-Session-API-Key\"", value::field)
         .unwrap_or_else(|| (HeaderName::from_static("x-session-api-key"), "X-Session-API-Key".to_owned()));
     let example = "[\"session_api_key\"]";
-    let mut parameters = table
+    let parameters = table
         .list("parameters", example, value::parameter)
         .unwrap_or_else(|| vec!["session_api_key".to_owned()]);
     if parameters.is_empty() {
-        table.unfit("parameters", "names no parameter; write parameters = [\"session_api_key\"]");
+        table.unfit("parameters", "has no name that can be used; write parameters = [\"session_api_key\"]");
     }
-    parameters.dedup();
     let handshake = Handshake {
         field,
         field_spelling,
@@ -241,7 +240,7 @@ fn drain(mut table: Section<'_>) -> Drain {
     let drain = Drain {
         delay: table.text("delay", "\"0s\"", value::duration).unwrap_or(Duration::ZERO),
         timeout: table.text("timeout", "\"30s\"", value::duration).unwrap_or(Duration::from_secs(30)),
-        close_code: match table.number("close_code", 1012, 1001..=1012) {
+        close_code: match table.number("close_code", 1012, 0..=4999) {
             Some(1001) => 1001,
             Some(1012) | None => 1012,
             Some(_) => {

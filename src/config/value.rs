@@ -181,6 +181,12 @@ pub(super) fn endpoint(text: &str) -> Parsed<Endpoint> {
         _ => return wrong("has a scheme that is not served"),
     };
     let host = match url.host() {
+        // What a URL may have beyond that, no name system and no certificate has.
+        Some(Host::Domain(name))
+            if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) =>
+        {
+            return wrong("has a host that is no name");
+        }
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
         Some(Host::Ipv6(address)) => address.to_string(),

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    io,
     sync::{Arc, Mutex},
 };
 
@@ -89,6 +90,9 @@ impl ProxyHttp for Adapter {
         let Some(exchange) = ctx else { return Err(Error::new_in(ErrorType::InternalError)) };
         match exchange.snapshot.upstream.peer().await {
             Ok(peer) => Ok(Box::new(peer)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(Error::new_up(ErrorType::ConnectTimedout))
+            }
             Err(_) => Err(Error::new_up(ErrorType::ConnectError)),
         }
     }

@@ -11,7 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -28,6 +28,12 @@ use crate::{
     },
     phase::Phase,
 };
+
+/// How long a refusal may take to be written.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a client may pause inside a body.
+const BODY_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -204,6 +210,10 @@ fn judge(
             entry.source = CredentialSource::Query;
             Event::Handshake
         }
+        Err(Refusal::UnusablePlainCredential) => {
+            entry.source = CredentialSource::Query;
+            Event::Request
+        }
         Err(Refusal::InvalidHandshake | Refusal::UnsupportedVersion) => Event::Handshake,
         Err(_) if asks_upgrade => Event::Handshake,
         Err(_) => Event::Request,
@@ -225,7 +235,12 @@ async fn refused(
         downstream.write_all(answer).await?;
         downstream.flush().await
     };
-    let status = written.await.is_ok().then_some(status);
+    // Who does not even read a refusal holds its place no longer.
+    let written = tokio::select! {
+        written = timeout(LAST_ANSWER, written) => matches!(written, Ok(Ok(()))),
+        () = gateway.cut() => false,
+    };
+    let status = written.then_some(status);
     gateway.record(snapshot, &entry.record(event, status, Outcome::Refused(refusal)));
     gateway.linger(downstream).await;
 }
@@ -244,6 +259,7 @@ async fn plain(
         Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), downstream.counters()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head));
+    session.set_read_timeout(Some(BODY_PAUSE));
     let mut session = ServerSession::H1(session);
     let is_serving = *gateway.phase.borrow() < Phase::Draining;
     session.set_keepalive(is_serving.then_some(KEEP_ALIVE.as_secs()));

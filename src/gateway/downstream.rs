@@ -106,7 +106,7 @@ impl Downstream {
 
     /// Reads more into [`Self::ahead`]; zero at the end of the stream.
     pub(super) async fn read_ahead(&mut self) -> io::Result<usize> {
-        // Heads are short; a connection between requests holds no buffer at all.
+        // Heads are short, so this little is held while waiting.
         self.ahead.reserve(4096);
         match &mut self.transport {
             Transport::Tcp(stream) => stream.read_buf(&mut self.ahead).await,

@@ -11,20 +11,28 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::time::Instant;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use crate::config::Authority;
 
 /// How long a resolved name is used.
 const RESOLVED_FOR: Duration = Duration::from_secs(10);
 
-/// Resolves one name at most every ten seconds; when that fails, what was found last is kept.
+/// Resolves one name at most every ten seconds, once for all who ask meanwhile; when that fails, what
+/// was found last is kept.
 ///
 /// A name such as `localhost` may have addresses on which nobody listens, so one is used until it
 /// fails, and then the next.
 pub(super) struct Resolver {
     authority: Authority,
+    /// How long a look-up may take.
+    patience: Duration,
     known: ArcSwapOption<Known>,
+    /// Held by whoever looks the name up.
+    turn: Mutex<()>,
 }
 
 /// What a look-up found; never empty.
@@ -32,14 +40,18 @@ struct Known {
     addresses: Vec<SocketAddr>,
     /// Counts on past the end, and wraps.
     preferred: AtomicUsize,
-    at: Instant,
+    looked_up: Instant,
 }
 
 impl Known {
     fn new(addresses: Vec<SocketAddr>, before: Option<&Self>) -> Self {
         let used = before.and_then(Self::preferred);
         let preferred = addresses.iter().position(|address| Some(*address) == used).unwrap_or(0);
-        Self { addresses, preferred: AtomicUsize::new(preferred), at: Instant::now() }
+        Self { addresses, preferred: AtomicUsize::new(preferred), looked_up: Instant::now() }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.looked_up.elapsed() < RESOLVED_FOR
     }
 
     fn preferred(&self) -> Option<SocketAddr> {
@@ -50,8 +62,8 @@ impl Known {
 
 impl Resolver {
     /// Of a name, or of an address, which is never looked up.
-    pub(super) fn new(authority: Authority) -> Self {
-        Self { authority, known: ArcSwapOption::empty() }
+    pub(super) fn new(authority: Authority, patience: Duration) -> Self {
+        Self { authority, patience, known: ArcSwapOption::empty(), turn: Mutex::new(()) }
     }
 
     /// The address to try.
@@ -60,24 +72,37 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(SocketAddr::new(address, *port));
         }
-        let known = self.known.load_full();
-        if let Some(known) = known.as_deref()
-            && known.at.elapsed() < RESOLVED_FOR
-        {
-            return known.preferred().ok_or_else(|| io::ErrorKind::NotFound.into());
-        }
-        let found = tokio::net::lookup_host((host.as_str(), *port)).await.map(Iterator::collect::<Vec<_>>);
-        let found = match (found, known.as_deref()) {
-            (Ok(addresses), before) if !addresses.is_empty() => {
-                let known = Arc::new(Known::new(addresses, before));
-                self.known.store(Some(Arc::clone(&known)));
-                known.preferred()
+        let found = match self.known.load_full() {
+            Some(known) if known.is_fresh() => Some(known),
+            // Others do not wait for whoever looks it up, as long as there is something to try.
+            Some(known) => match self.turn.try_lock() {
+                Ok(_turn) => self.look_up(Some(known)).await?,
+                Err(_) => Some(known),
+            },
+            None => {
+                let _turn = timeout(self.patience, self.turn.lock()).await?;
+                match self.known.load_full() {
+                    Some(known) => Some(known),
+                    None => self.look_up(None).await?,
+                }
             }
-            (Ok(_) | Err(_), Some(before)) => before.preferred(),
-            (Ok(_), None) => None,
+        };
+        found.and_then(|known| known.preferred()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    async fn look_up(&self, before: Option<Arc<Known>>) -> io::Result<Option<Arc<Known>>> {
+        let Authority { host, port } = &self.authority;
+        let look_up = timeout(self.patience, tokio::net::lookup_host((host.as_str(), *port)));
+        let found = look_up.await.map_err(io::Error::from).flatten().map(Iterator::collect::<Vec<_>>);
+        let addresses = match (found, &before) {
+            (Ok(addresses), _) if !addresses.is_empty() => addresses,
+            (Ok(_) | Err(_), Some(before)) => before.addresses.clone(),
+            (Ok(_), None) => return Ok(None),
             (Err(error), None) => return Err(error),
         };
-        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+        let known = Arc::new(Known::new(addresses, before.as_deref()));
+        self.known.store(Some(Arc::clone(&known)));
+        Ok(Some(known))
     }
 
     /// Notes that an address could not be connected to. Returns whether there is another one.
@@ -100,7 +125,7 @@ mod tests {
     use super::*;
 
     fn resolver(host: &str) -> Resolver {
-        Resolver::new(Authority { host: host.to_owned(), port: 1 })
+        Resolver::new(Authority { host: host.to_owned(), port: 1 }, Duration::from_secs(5))
     }
 
     #[tokio::test]
@@ -109,6 +134,17 @@ mod tests {
         let address = resolver.address().await.unwrap();
         assert_eq!(address.to_string(), "[::1]:1");
         assert!(!resolver.failed(address));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_looked_up_any_more_keeps_its_address() {
+        let resolver = resolver("no-such-host.invalid");
+        assert!(resolver.address().await.is_err());
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let before = Arc::new(Known::new(vec![address], None));
+        let after = resolver.look_up(Some(before)).await.unwrap().unwrap();
+        assert!(after.is_fresh());
+        assert_eq!(resolver.address().await.unwrap(), address);
     }
 
     #[tokio::test]

@@ -44,8 +44,7 @@ pub(super) async fn run(
         Ok(answered) => answered,
         Err(outcome) => {
             let (status, bytes) = refuse::failed_handshake(outcome);
-            let told = outcome != Outcome::ClientClosed && downstream.write_all(bytes).await.is_ok();
-            let _ = downstream.flush().await;
+            let told = outcome != Outcome::ClientClosed && tell(gateway, &mut downstream, bytes).await;
             gateway.record(snapshot, &entry.record(Event::Handshake, told.then_some(status), outcome));
             return gateway.linger(downstream).await;
         }
@@ -61,15 +60,24 @@ pub(super) async fn run(
         gateway.record(snapshot, &entry.record(Event::Handshake, status, outcome));
         return gateway.linger(downstream).await;
     }
-    let sent = async {
-        downstream.write_all(&answer.head).await?;
-        downstream.flush().await
-    };
-    if sent.await.is_err() {
-        return gateway.record(snapshot, &entry.record(Event::Handshake, status, Outcome::ClientClosed));
+    if !tell(gateway, &mut downstream, &answer.head).await {
+        return gateway.record(snapshot, &entry.record(Event::Handshake, None, Outcome::ClientClosed));
     }
     gateway.record(snapshot, &entry.record(Event::Handshake, status, Outcome::Upgraded));
     tunnel(gateway, snapshot, downstream, upstream, answer.rest, &entry).await;
+}
+
+/// Writes to a client, unless it is gone or the process ends first.
+async fn tell(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> bool {
+    let written = async {
+        downstream.write_all(bytes).await?;
+        downstream.flush().await
+    };
+    tokio::select! {
+        biased;
+        written = written => written.is_ok(),
+        () = gateway.cut() => false,
+    }
 }
 
 /// Relays until the socket's end, and writes its line.
@@ -115,6 +123,8 @@ async fn watched<T>(downstream: &mut Downstream, upstream: impl Future<Output = 
                 // The client may have closed its half only; the relay passes that on.
                 Ok(0) => return Ok(upstream.await),
                 Ok(_) => {}
+                // TLS without its close_notify is an end like any other.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(upstream.await),
                 Err(_) => return Err(Gone),
             },
         }

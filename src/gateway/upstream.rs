@@ -61,7 +61,9 @@ impl Upstream {
             endpoint: config.upstream.endpoint.clone(),
             tls,
             resolver: match &config.upstream.endpoint {
-                Endpoint::Tcp(authority) | Endpoint::Tls(authority) => Some(Resolver::new(authority.clone())),
+                Endpoint::Tcp(authority) | Endpoint::Tls(authority) => {
+                    Some(Resolver::new(authority.clone(), config.limits.connect_timeout))
+                }
                 Endpoint::Unix(_) => None,
             },
             connect_timeout: config.limits.connect_timeout,

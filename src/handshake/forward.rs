@@ -120,7 +120,13 @@ impl Writer {
             let name = field.name.to_ascii_lowercase();
             let ours = name.replace('_', "-");
             let goes_on = match name.as_str() {
-                "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" => false,
+                _ if matches!(
+                    ours.as_str(),
+                    "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto"
+                ) =>
+                {
+                    false
+                }
                 "content-length" => kind == Kind::Plain && !std::mem::replace(&mut has_length, true),
                 "transfer-encoding" => kind == Kind::Plain,
                 _ => {

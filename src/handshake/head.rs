@@ -6,7 +6,7 @@
 
 use super::Refusal;
 
-/// The most field lines that may be configured, and so the size of the parser's table.
+/// The size of the parser's table: more field lines than may be configured.
 const FIELD_LINES: usize = 256;
 
 /// A parsed request head that borrows from the bytes it was read from.

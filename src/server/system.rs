@@ -1,6 +1,6 @@
 //! What the process asks of the system at its start: no core dumps, and enough descriptors.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 /// Descriptors for everything but clients: listeners, the log, probes, and the 128 connections that
 /// Pingora may keep idle. Where there are few, a quarter of them.
@@ -8,6 +8,8 @@ const RESERVE: u64 = 192;
 
 /// Keeps the process's memory, which holds credentials, out of core dumps.
 pub fn forbid_core_dumps() {
+    // The limit alone does not hold where the kernel pipes dumps to a program (core(5)).
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // A limit can always be lowered to nothing.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }

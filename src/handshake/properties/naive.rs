@@ -194,7 +194,7 @@ pub(super) fn fields(
         let like = dashed(name);
         let is_forwarding = like.starts_with("x-forwarded-") || like == "forwarded" || like == "x-real-ip";
         let is_set_by_us =
-            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"].contains(&name.as_str());
+            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"].contains(&like.as_str());
         let (goes_on, value) = match name.as_str() {
             "connection" => (false, Vec::new()),
             // Pingora reads this next, and it ends there.
