@@ -104,7 +104,8 @@ impl Client {
         let fields = format!(
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {NONCE}\r\n"
         );
-        stream.write_all(self.head(path, &fields).as_bytes()).await.map_err(|error| error.to_string())?;
+        let head = self.head(path, &fields);
+        send(&mut stream, head.as_bytes()).await.map_err(|error| format!("sending: {}", error.kind()))?;
         let mut buffer = Vec::with_capacity(1024);
         let size = read_head(&mut stream, &mut buffer).await?;
         let answer = String::from_utf8_lossy(&buffer[..size]);
@@ -125,6 +126,12 @@ impl Client {
         }
         all
     }
+}
+
+/// Writes all of it, and lets go of what TLS holds back until there is room for it.
+pub(crate) async fn send(stream: &mut Box<dyn Stream>, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 /// Reads until the head is complete, and returns its length.
@@ -151,7 +158,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// Sends a frame and waits for a message that holds the same payload.
     pub(crate) async fn echo(&mut self, frame: &[u8], payload: &[u8]) -> Result<(), String> {
-        self.stream.write_all(frame).await.map_err(|error| format!("sending: {}", error.kind()))?;
+        send(&mut self.stream, frame).await.map_err(|error| format!("sending: {}", error.kind()))?;
         loop {
             if let Some(header) = frame::Header::parse(&self.buffer)
                 && self.buffer.len() >= header.size + header.payload

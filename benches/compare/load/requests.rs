@@ -1,18 +1,15 @@
 //! Plain requests on connections that are kept alive, one at a time on each.
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
-};
+use tokio::{io::AsyncReadExt, time::Instant};
 
 use crate::{
     Load,
-    client::{Client, Stream, read_head},
+    client::{Client, Stream, read_head, send},
     results::{self, Tally},
 };
 
 async fn one(stream: &mut Box<dyn Stream>, buffer: &mut Vec<u8>, request: &[u8]) -> Result<(), String> {
-    stream.write_all(request).await.map_err(|error| format!("sending: {}", error.kind()))?;
+    send(stream, request).await.map_err(|error| format!("sending: {}", error.kind()))?;
     let size = read_head(stream, buffer).await?;
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut answer = httparse::Response::new(&mut fields);

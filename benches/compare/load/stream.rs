@@ -8,7 +8,7 @@ use tokio::{
 
 use crate::{
     Load,
-    client::{Client, Socket},
+    client::{Client, Socket, send},
     frame::{self, Follower},
     results::{self, Tally},
 };
@@ -54,7 +54,7 @@ pub(crate) async fn up(load: &Load) {
                 sent += size;
             }
             if written.is_ok() {
-                written = socket.stream.write_all(&frame::build(frame::TEXT, b"end", true)).await;
+                written = send(&mut socket.stream, &frame::build(frame::TEXT, b"end", true)).await;
             }
             let there = match written {
                 Ok(()) => total(&mut socket, &mut Follower::default(), &mut [0; 256]).await,
@@ -93,13 +93,13 @@ async fn receive(
     end: Instant,
 ) -> Result<u64, String> {
     let broken = |error: std::io::Error| format!("in a stream: {}", error.kind());
-    socket.stream.write_all(&frame::build(frame::TEXT, b"go", true)).await.map_err(broken)?;
+    send(&mut socket.stream, &frame::build(frame::TEXT, b"go", true)).await.map_err(broken)?;
     while Instant::now() < end {
         match socket.stream.read(scratch).await.map_err(broken)? {
             0 => return Err("cut in the middle of a stream".to_owned()),
             count => follower.follow(&scratch[..count]),
         }
     }
-    socket.stream.write_all(&frame::build(frame::TEXT, b"end", true)).await.map_err(broken)?;
+    send(&mut socket.stream, &frame::build(frame::TEXT, b"end", true)).await.map_err(broken)?;
     total(socket, follower, scratch).await
 }
