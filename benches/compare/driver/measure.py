@@ -52,7 +52,7 @@ def rows(seconds):
         for size, text in ((128, "128 bytes"), (65536, "64 KiB"))
     ]
     return [
-        Row("handshakes", "Opening handshakes, 40 at a time, each with one message there and back", "handshakes",
+        Row("handshakes", "Opening handshakes, each with one message there and back", "handshakes",
             ["--sockets", "40"], 1.2 * seconds, [*rate("per second"), CPU]),
         Row("echo", "Echo of 128 bytes on 64 sockets", "echo", ["--sockets", "64"], 1.2 * seconds,
             [*rate("messages per second"), CPU]),
