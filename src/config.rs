@@ -17,6 +17,10 @@ pub mod problem;
 mod tests;
 mod value;
 
+/// How the names of fields begin that only we, or the protocol, set: none of them can be the
+/// credential field, and no client may take one away.
+pub(crate) const OUR_PREFIXES: [&str; 3] = ["sec-websocket-", "x-forwarded-", "x-hushgate-"];
+
 /// A complete, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

@@ -224,9 +224,7 @@ pub(super) fn field(text: &str) -> Parsed<(HeaderName, String)> {
     if name.as_str().contains('_') {
         return Err("contains `_`, which servers fold into `-`; write it with `-`".to_owned());
     }
-    let is_ours = ["sec-websocket-", "x-forwarded-", "x-hushgate-"]
-        .iter()
-        .any(|start| name.as_str().starts_with(start));
+    let is_ours = super::OUR_PREFIXES.iter().any(|start| name.as_str().starts_with(start));
     if is_ours || RESERVED.contains(&name.as_str()) {
         return Err(
             "is a field with a meaning of its own; write one that carries only the credential".to_owned()

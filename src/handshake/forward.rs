@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::{
     Hop, Kind, Refusal,
-    head::{Body, Head, elements},
+    head::{Body, Head, elements, names},
 };
 use crate::config;
 
@@ -51,7 +51,7 @@ pub(super) fn nominated(head: &Head<'_>, rules: &config::Handshake) -> Result<Ve
 
 fn is_protected(name: &str) -> bool {
     matches!(name, "host" | "content-length" | "transfer-encoding")
-        || ["sec-websocket-", "x-forwarded-", "x-hushgate-"].iter().any(|prefix| name.starts_with(prefix))
+        || config::OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Who sent the request: the peer, or, when the peer is a trusted proxy, the right-most address in
@@ -173,8 +173,7 @@ impl Writer {
     /// Says what becomes of the connection, and ends the head. A plain request's word is for
     /// Pingora, which takes it for the client's.
     pub(super) fn finish(mut self, head: &Head<'_>, kind: Kind) -> Vec<u8> {
-        let says =
-            |token: &[u8]| elements(head.values("connection")).any(|said| said.eq_ignore_ascii_case(token));
+        let says = |token: &[u8]| names(head.values("connection"), token);
         match kind {
             Kind::OpeningHandshake => {
                 self.line("Connection", b"Upgrade");

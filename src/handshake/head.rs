@@ -94,7 +94,13 @@ pub fn elements<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Ite
         .filter(|element| !element.is_empty())
 }
 
-fn values<'a>(fields: &[Field<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
+/// Whether a list field names a token, in any case.
+pub(crate) fn names<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
+    elements(values).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// The values of all field lines of one name, in order.
+pub(crate) fn values<'a>(fields: &[Field<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
     fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
 }
 

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     Kind, Refusal,
-    head::{Body, Head, elements},
+    head::{Body, Head, elements, names},
 };
 
 /// Tells an opening handshake from a plain request.
@@ -17,12 +17,10 @@ pub(super) fn classify(head: &Head<'_>) -> Result<Kind, Refusal> {
     if !names_websocket {
         return Ok(Kind::Plain);
     }
-    let asks_upgrade =
-        elements(head.values("connection")).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
     let is_handshake = head.method == "GET"
         && head.is_http_11
         && head.only("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
-        && asks_upgrade
+        && names(head.values("connection"), b"upgrade")
         && head.only("sec-websocket-key").is_some_and(is_nonce)
         && head.body == Body::Length(0)
         && head.values("expect").next().is_none();

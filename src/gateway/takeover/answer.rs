@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     access_log::Outcome,
-    handshake::head::{Field, elements, parse_length},
+    handshake::head::{Field, elements, names, parse_length, values},
 };
 
 #[cfg(any(test, fuzzing))]
@@ -81,14 +81,10 @@ impl Answer {
     }
 }
 
-fn values<'a>(fields: &[Field<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-}
-
 /// The head of a 101; one for anything but a WebSocket was not asked for.
 fn switching(reason: &str, fields: &[Field<'_>]) -> Result<Vec<u8>, Outcome> {
     let is_websocket = values(fields, "upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket"))
-        && elements(values(fields, "connection")).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+        && names(values(fields, "connection"), b"upgrade");
     if !is_websocket {
         return Err(Outcome::UpstreamMalformed);
     }
@@ -197,10 +193,7 @@ impl Body {
                     Ok(httparse::Status::Partial) if bytes.len() < 1024 => return Ok(out.freeze()),
                     Ok(httparse::Status::Partial) | Err(_) => return Err(Malformed),
                 },
-                Self::Chunk(left) if bytes.is_empty() => {
-                    *self = Self::Chunk(left);
-                    return Ok(out.freeze());
-                }
+                Self::Chunk(_) if bytes.is_empty() => return Ok(out.freeze()),
                 Self::Chunk(left) => {
                     let taken = here(left, bytes);
                     let left = left.saturating_sub(u64::try_from(taken).unwrap_or(left));
