@@ -63,10 +63,23 @@ pub struct Record {
     pub bytes_received: u64,
     /// Bytes to the client, counted alike.
     pub bytes_sent: u64,
-    /// The code of the first Close frame, on [`Event::Close`].
-    pub close_code: Option<u16>,
-    /// Who ended the relay first, on [`Event::Close`].
-    pub closed_by: Option<Side>,
+    /// What passed, and how it ended; on [`Event::Close`].
+    pub closing: Option<Closing>,
+}
+
+/// What passed on a relayed socket, and how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The code of the first Close frame.
+    pub code: Option<u16>,
+    /// Who sent the first Close frame, or else ended first.
+    pub by: Option<Side>,
+    /// Whole messages from the client; control frames are none.
+    pub messages_received: u64,
+    /// Whole messages to the client.
+    pub messages_sent: u64,
+    /// Whether everything was valid framing, both ways.
+    pub is_valid: bool,
 }
 
 /// What a line is about.
@@ -194,7 +207,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// A record as JSON has it. `close_code` and `closed_by` stand on `close` lines only.
+/// A record as JSON has it. What begins with `close_code` stands on `close` lines only.
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
@@ -210,10 +223,25 @@ struct Line<'a> {
     duration_ms: f64,
     bytes_received: u64,
     bytes_sent: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    close_code: Option<Option<u16>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    closed_by: Option<Option<&'static str>>,
+    #[serde(flatten)]
+    closing: Option<ClosingLine>,
+}
+
+/// What a `close` line has more.
+#[derive(Serialize)]
+struct ClosingLine {
+    close_code: Option<u16>,
+    closed_by: Option<&'static str>,
+    messages_received: u64,
+    messages_sent: u64,
+    framing: &'static str,
+}
+
+impl Closing {
+    /// The word for whether it was valid framing.
+    const fn framing(self) -> &'static str {
+        if self.is_valid { "valid" } else { "invalid" }
+    }
 }
 
 impl Record {
@@ -232,7 +260,6 @@ impl Record {
     }
 
     fn json(&self) -> Vec<u8> {
-        let is_close = self.event == Event::Close;
         let line = Line {
             time: humantime::format_rfc3339_millis(self.time).to_string(),
             event: self.event.label(),
@@ -247,8 +274,13 @@ impl Record {
             duration_ms: self.milliseconds(),
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
-            close_code: is_close.then_some(self.close_code),
-            closed_by: is_close.then(|| self.closed_by.map(Side::label)),
+            closing: self.closing.map(|closing| ClosingLine {
+                close_code: closing.code,
+                closed_by: closing.by.map(Side::label),
+                messages_received: closing.messages_received,
+                messages_sent: closing.messages_sent,
+                framing: closing.framing(),
+            }),
         };
         // Plain strings and numbers always serialise.
         serde_json::to_vec(&line).unwrap_or_default()
@@ -271,9 +303,15 @@ impl Record {
             self.bytes_received,
             self.bytes_sent,
         );
-        if self.event == Event::Close {
-            let code = self.close_code.map_or_else(dash, |code| code.to_string());
-            line.push_str(&format!(" code={code} by={}", self.closed_by.map_or("-", Side::label)));
+        if let Some(closing) = self.closing {
+            line.push_str(&format!(
+                " messages_in={} messages_out={} framing={} code={} by={}",
+                closing.messages_received,
+                closing.messages_sent,
+                closing.framing(),
+                closing.code.map_or_else(dash, |code| code.to_string()),
+                closing.by.map_or("-", Side::label)
+            ));
         }
         line.push_str(&format!(" id={}", self.request_id));
         line

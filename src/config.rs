@@ -181,6 +181,11 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// Of a WebSocket on which nothing moves; `None` is for ever.
     pub idle_timeout: Option<Duration>,
+    /// Of a WebSocket in all; `None` is for ever.
+    pub lifetime: Option<Duration>,
+    /// How long a peer may leave what was sent to it unacknowledged or unread before it counts as
+    /// vanished; `None` leaves that to the kernel.
+    pub vanished_timeout: Option<Duration>,
     /// Failed attempts a minute by one peer address; 0 is no limit.
     pub failed_attempts_per_minute: u32,
 }
@@ -192,6 +197,8 @@ pub struct Drain {
     pub delay: Duration,
     /// How long open requests and sockets may take.
     pub timeout: Duration,
+    /// The most time over which the Close frames of all sockets are spread.
+    pub spread: Duration,
     /// The code of the Close frame that open sockets get: 1001 or 1012.
     pub close_code: u16,
 }

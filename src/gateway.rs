@@ -4,21 +4,32 @@
 //! parses is the head that may go on. So no credential of a URL enters Pingora, unless
 //! `plain_requests = "forward"` leaves the query alone, and every malformed head writes a line.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
 
 use arc_swap::ArcSwap;
 use pingora::proxy::HttpProxy;
 use thiserror::Error;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::Instant,
+};
 use tokio_rustls::TlsAcceptor;
 
 use self::{adapter::Adapter, downstream::Counters, upstream::Upstream};
 use crate::{
     access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
-    config::Config,
+    config::{Config, LogFormat},
     handshake::CredentialSource,
     metrics::Metrics,
     phase::Phase,
+    relay::Departures,
 };
 
 mod adapter;
@@ -40,19 +51,44 @@ pub struct Snapshot {
     /// What serves TLS, where it is served.
     pub acceptor: Option<TlsAcceptor>,
     upstream: Upstream,
-    proxy: Arc<HttpProxy<Adapter>>,
+    /// One for each worker, so that a pooled connection stays on its thread.
+    proxies: Vec<Arc<HttpProxy<Adapter>>>,
 }
 
 impl Snapshot {
-    /// Prepares a configuration for serving.
+    /// Prepares a configuration for serving by so many workers.
     ///
     /// # Errors
     /// A file of `listen.tls`, or the roots for an `https` upstream, cannot be used.
-    pub fn new(config: Config) -> Result<Self, Unusable> {
+    pub fn new(config: Config, workers: usize) -> Result<Self, Unusable> {
         let acceptor = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let upstream = Upstream::new(&config)?;
-        let proxy = Arc::new(pingora::proxy::http_proxy(&Arc::new(upstream::pingora(&config)), Adapter));
-        Ok(Self { config, acceptor, upstream, proxy })
+        let pingora = Arc::new(upstream::pingora(&config, workers));
+        let proxies = (0..workers).map(|_| Arc::new(pingora::proxy::http_proxy(&pingora, Adapter))).collect();
+        Ok(Self { config, acceptor, upstream, proxies })
+    }
+}
+
+/// A connection's place among all that may be open, and on the worker that has it.
+pub struct Place {
+    /// Given back to whoever counts them all.
+    _permit: OwnedSemaphorePermit,
+    /// How many connections the worker has.
+    load: Arc<AtomicUsize>,
+    worker: usize,
+}
+
+impl Place {
+    /// Takes a place on a worker, until it is dropped.
+    pub fn take(permit: OwnedSemaphorePermit, load: Arc<AtomicUsize>, worker: usize) -> Self {
+        load.fetch_add(1, Ordering::Relaxed);
+        Self { _permit: permit, load, worker }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -75,6 +111,8 @@ pub struct Gateway {
     pub access_log: AccessLog,
     /// The counters.
     pub metrics: Metrics,
+    /// When each socket leaves, once the process drains.
+    pub departures: Departures,
     phase: watch::Receiver<Phase>,
     /// Pingora wants to be told by a watch of its own; we tell it by each request's keep-alive.
     never: watch::Receiver<bool>,
@@ -90,7 +128,20 @@ impl Gateway {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let (sender, never) = watch::channel(false);
-        Self { snapshot: ArcSwap::from_pointee(snapshot), access_log, metrics, phase, never, _never: sender }
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            access_log,
+            metrics,
+            departures: Departures::default(),
+            phase,
+            never,
+            _never: sender,
+        }
+    }
+
+    /// How far the process is on its way to its end.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.clone()
     }
 
     /// Ready when what is still open has to end.
@@ -110,9 +161,9 @@ impl Gateway {
     }
 
     /// Writes and counts one record: every exit ends here.
-    fn record(&self, snapshot: &Snapshot, record: &Record) {
+    fn record(&self, format: LogFormat, record: &Record) {
         self.metrics.observe(record);
-        self.access_log.write(record, snapshot.config.access_log.format);
+        self.access_log.write(record, format);
     }
 }
 
@@ -161,8 +212,7 @@ impl Entry {
             duration: self.started.elapsed(),
             bytes_received: received.saturating_sub(self.before.0),
             bytes_sent: sent.saturating_sub(self.before.1),
-            close_code: None,
-            closed_by: None,
+            closing: None,
         }
     }
 }

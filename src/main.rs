@@ -110,7 +110,8 @@ fn run(file: &Path) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return complain(file, &problems),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // It accepts, listens to signals and answers probes; connections are served by workers.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start a runtime: {}", error.kind())),
     };

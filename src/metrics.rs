@@ -107,6 +107,11 @@ impl Metrics {
         OpenSocket(self.open.clone())
     }
 
+    /// How many sockets are being relayed.
+    pub fn websockets_open(&self) -> u32 {
+        u32::try_from(self.open.get()).unwrap_or(0)
+    }
+
     /// Counts a reload.
     pub fn config_reloaded(&self, succeeded: bool) {
         self.reloads.with_label_values(&[result(succeeded)]).inc();

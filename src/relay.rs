@@ -1,45 +1,74 @@
 //! Two streams after a 101: bytes pass both ways unchanged.
 //!
-//! A slow reader stops the writer, because each direction reads only when everything before was
-//! written. The end of one direction is passed on and the other goes on: half-close. When the process
-//! drains, each side is told by a Close frame between two frames, and its reply is waited for.
+//! An idle socket holds no buffer. What is read goes into a scratch that belongs to the thread, and
+//! from there to the receiver at once; only what the receiver does not take is kept, and until that is
+//! gone nothing more is read, so a slow reader stops the writer. The end of one direction is passed
+//! on and the other goes on: half-close. When the socket has to end, each side is told by a Close frame
+//! between two frames, and its reply is waited for.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    cell::RefCell,
+    future::poll_fn,
+    pin::pin,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{sleep, sleep_until},
 };
 
-use crate::{
-    access_log::Side,
-    phase::Phase,
-    websocket::{Frames, close_for_client, close_for_server},
+pub use self::{departures::Departures, timers::Limits};
+use self::{
+    direction::{Broken, Direction},
+    timers::Timers,
 };
+use crate::{access_log::Side, phase::Phase};
 
+mod departures;
+mod direction;
 #[cfg(test)]
 mod tests;
+mod timers;
 
-/// The most bytes moved at once.
-const CHUNK: usize = 16 * 1024;
+/// The most bytes moved at once, in bytes: reads of this length are what large messages need.
+const SCRATCH: usize = 64 * 1024;
+
+/// How long both sides have for the closing handshake when a limit of one socket has ended it.
+const GRACE: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// What every socket of this thread is read into. Nothing stays in it between two polls.
+    static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
 
 /// How a relay went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Bytes from the client.
-    pub received: u64,
-    /// Bytes to the client.
-    pub sent: u64,
+    /// What came from the client.
+    pub received: Passed,
+    /// What went to the client.
+    pub sent: Passed,
     /// The code of the first Close frame.
     pub close_code: Option<u16>,
     /// Who sent the first Close frame, or else ended first.
     pub closed_by: Option<Side>,
-    /// Whether we ended it: it was idle for too long, or the process was draining.
+    /// Whether we ended it: it reached a limit, or the process was draining.
     pub was_cut: bool,
+    /// Whether everything was valid framing, both ways.
+    pub is_valid: bool,
+}
+
+/// What has passed one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes, frame headers and control frames included.
+    pub bytes: u64,
+    /// Whole messages; control frames are none.
+    pub messages: u64,
 }
 
 /// How a relay learns that the process ends, and what it then says.
@@ -47,214 +76,187 @@ pub struct Summary {
 pub struct Goodbye {
     /// From [`Phase::Draining`] on both sides are told, and at [`Phase::Cut`] it is over.
     pub phase: watch::Receiver<Phase>,
+    /// When exactly, so that not all are told at once.
+    pub departures: Departures,
     /// The code of the Close frame.
     pub close_code: u16,
 }
 
-impl Goodbye {
-    /// Ready once the process has come to `phase`.
-    async fn reaches(&mut self, phase: Phase) {
-        if self.phase.wait_for(|now| *now >= phase).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// The Close frame for whoever reads what `side` sent.
-    fn frame(&self, side: Side) -> Vec<u8> {
-        match side {
-            Side::Client => close_for_server(self.close_code).to_vec(),
-            Side::Gateway | Side::Upstream => close_for_client(self.close_code).to_vec(),
-        }
-    }
-}
-
-/// What both directions know of each other. Never locked across a wait.
-struct Progress(Mutex<State>);
-
-struct State {
-    received: u64,
-    sent: u64,
-    last: Instant,
-    first_end: Option<Side>,
-    first_close: Option<(Side, Option<u16>)>,
-}
-
-/// Relays until both directions have ended, one of them failed, nothing moved for `idle`, or the
-/// process has drained for long enough. `lead` is what was already read from the upstream.
-pub async fn relay<D, U>(
-    downstream: &mut D,
-    upstream: &mut U,
-    lead: Vec<u8>,
-    idle: Option<Duration>,
-    mut goodbye: Goodbye,
-) -> Summary
+/// Relays until both directions have ended, one of them failed, a limit is reached, or the process has
+/// drained for long enough. `early` and `lead` are what was already read of the client and of the
+/// upstream.
+pub fn relay<D, U>(
+    downstream: D,
+    upstream: U,
+    early: Bytes,
+    lead: Bytes,
+    limits: Limits,
+    goodbye: Goodbye,
+) -> impl Future<Output = Summary>
 where
     D: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut from_client, mut to_client) = tokio::io::split(downstream);
-    let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
-    let progress = Progress(Mutex::new(State {
-        received: 0,
-        sent: 0,
-        last: Instant::now(),
-        first_end: None,
+    let mut relay = Relay {
+        downstream,
+        upstream,
+        up: Direction::new(Side::Client, early),
+        down: Direction::new(Side::Upstream, lead),
+        timers: Timers::start(limits),
         first_close: None,
-    }));
-    let pump_up = Pump { side: Side::Client, progress: &progress, goodbye: goodbye.clone() };
-    let pump_down = Pump { side: Side::Upstream, progress: &progress, goodbye: goodbye.clone() };
-    let up = pump_up.run(Vec::new(), &mut from_client, &mut to_upstream);
-    let down = pump_down.run(lead, &mut from_upstream, &mut to_client);
-    let was_cut = tokio::select! {
-        _ = async { tokio::try_join!(up, down) } => false,
-        () = stays_idle(idle, &progress) => true,
-        () = goodbye.reaches(Phase::Cut) => true,
+        first_end: None,
     };
-    let state = progress.state();
-    let was_cut = was_cut || matches!(state.first_close, Some((Side::Gateway, _)));
-    let ended_by = if was_cut { Some(Side::Gateway) } else { state.first_end };
-    Summary {
-        received: state.received,
-        sent: state.sent,
-        close_code: state.first_close.and_then(|(_, code)| code),
-        closed_by: state.first_close.map(|(side, _)| side).or(ended_by),
-        was_cut,
+    // Not an `async fn`, which would hold its arguments beside what became of them.
+    async move {
+        let close_code = goodbye.close_code;
+        let was_cut = match relay.until(draining(goodbye.phase.clone())).await {
+            Err(End::Over) => false,
+            // In a box, since few sockets of many are ever on their way out.
+            ended => Box::pin(relay.leave(ended.is_ok(), goodbye)).await,
+        };
+        relay.summary(was_cut, close_code)
     }
 }
 
-/// One direction.
-struct Pump<'a> {
-    /// Who sends what it moves.
-    side: Side,
-    progress: &'a Progress,
-    goodbye: Goodbye,
+struct Relay<D, U> {
+    downstream: D,
+    upstream: U,
+    up: Direction,
+    down: Direction,
+    timers: Option<Box<Timers>>,
+    /// Who sent the first Close frame.
+    first_close: Option<Side>,
+    /// Whose stream ended first.
+    first_end: Option<Side>,
 }
 
-/// What one direction has to do with the end of the process.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Farewell {
-    /// A Close frame is to be put at the next boundary.
-    Due,
-    /// None can be put: one has passed, or this is no framing.
-    Needless,
-    /// It was put. Nothing more goes this way; what comes is read until the peer's own Close frame.
-    Said,
-    /// The process does not end.
-    Unasked,
+/// Why a relay goes no further.
+enum End {
+    /// A limit was reached.
+    Limit,
+    /// Both directions have ended, or one failed.
+    Over,
 }
 
-impl Pump<'_> {
-    /// Moves bytes until their end, and passes the end on.
-    async fn run<R, W>(mut self, mut chunk: Vec<u8>, from: &mut R, to: &mut W) -> Result<(), Ended>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        let receiver = if self.side == Side::Client { Side::Upstream } else { Side::Client };
-        let mut frames = Frames::default();
-        let mut farewell = Farewell::Unasked;
-        chunk.reserve(CHUNK);
-        loop {
-            if farewell == Farewell::Due && frames.is_over() {
-                farewell = Farewell::Needless;
+impl<D, U> Relay<D, U>
+where
+    D: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Relays until `event`, or until it has ended before.
+    async fn until<T>(&mut self, event: impl Future<Output = T>) -> Result<T, End> {
+        let mut event = pin!(event);
+        poll_fn(|cx| {
+            if let Poll::Ready(end) = self.poll(cx) {
+                return Poll::Ready(Err(end));
             }
-            if farewell == Farewell::Due && frames.is_between() {
-                self.write(to, &self.goodbye.frame(self.side), receiver).await?;
-                self.progress.said_goodbye(self.goodbye.close_code);
-                farewell = Farewell::Said;
-            }
-            if chunk.is_empty() {
-                tokio::select! {
-                    biased;
-                    () = self.goodbye.reaches(Phase::Draining), if farewell == Farewell::Unasked => {
-                        farewell = Farewell::Due;
-                        continue;
-                    }
-                    read = from.read_buf(&mut chunk) => match read {
-                        Ok(_) => {}
-                        // TLS without its close_notify is an end like any other.
-                        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
-                        // A peer that vanishes without saying so ends both directions.
-                        Err(_) => return Err(self.progress.end(self.side)),
-                    },
-                }
-            }
-            let moved = match farewell {
-                Farewell::Due => frames.follow_to_end_of_frame(&chunk),
-                Farewell::Said => 0,
-                Farewell::Needless | Farewell::Unasked => chunk.len(),
-            };
-            let (kept, rest) = chunk.split_at_checked(moved).unwrap_or((&chunk, &[]));
-            if farewell != Farewell::Due {
-                frames.follow(&chunk);
-            }
-            if chunk.is_empty() || farewell == Farewell::Said && frames.has_close() {
-                let _ = self.progress.end(self.side);
-                let _ = to.shutdown().await;
-                return Ok(());
-            }
-            self.progress.moved(self.side, kept.len(), &frames);
-            self.write(to, kept, receiver).await?;
-            if farewell == Farewell::Due && !rest.is_empty() {
-                chunk.drain(..moved);
+            event.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// Moves what there is to move, either way.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let before = self.up.bytes() + self.down.bytes();
+        let (up, down) = SHARED.with_borrow_mut(|scratch| {
+            let up = self.up.poll(cx, &mut self.downstream, &mut self.upstream, scratch);
+            let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream, scratch);
+            (up, down)
+        });
+        if self.first_close.is_none() {
+            self.first_close = if self.up.has_said_goodbye() || self.down.has_said_goodbye() {
+                Some(Side::Gateway)
+            } else if self.up.frames().has_close() {
+                Some(Side::Client)
             } else {
-                chunk.clear();
+                self.down.frames().has_close().then_some(Side::Upstream)
+            };
+        }
+        match (up, down) {
+            (Poll::Ready(Err(Broken(side))), _) | (_, Poll::Ready(Err(Broken(side)))) => {
+                self.first_end.get_or_insert(side);
+                return Poll::Ready(End::Over);
             }
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Over),
+            (Poll::Ready(Ok(())) | Poll::Pending, Poll::Ready(Ok(())) | Poll::Pending) => {}
+        }
+        if self.up.has_ended() {
+            self.first_end.get_or_insert(Side::Client);
+        } else if self.down.has_ended() {
+            self.first_end.get_or_insert(Side::Upstream);
+        }
+        let has_moved = self.up.bytes() + self.down.bytes() != before;
+        match &mut self.timers {
+            Some(timers) => timers.poll(cx, has_moved).map(|()| End::Limit),
+            None => Poll::Pending,
         }
     }
 
-    async fn write<W>(&self, to: &mut W, bytes: &[u8], receiver: Side) -> Result<(), Ended>
-    where
-        W: AsyncWrite + Unpin,
-    {
-        to.write_all(bytes).await.map_err(|_| self.progress.end(receiver))?;
-        to.flush().await.map_err(|_| self.progress.end(receiver))
+    /// Says goodbye to both sides and waits for their replies. Returns whether that was cut short.
+    async fn leave(&mut self, is_draining: bool, goodbye: Goodbye) -> bool {
+        let Goodbye { phase, departures, close_code } = goodbye;
+        let leave = async {
+            if is_draining && matches!(self.until(sleep_until(departures.next())).await, Err(End::Over)) {
+                return false;
+            }
+            self.timers = None;
+            self.up.say_goodbye(close_code);
+            self.down.say_goodbye(close_code);
+            let patience =
+                async { if is_draining { std::future::pending().await } else { sleep(GRACE).await } };
+            self.until(patience).await.is_ok()
+        };
+        tokio::select! {
+            biased;
+            was_cut = leave => was_cut,
+            () = reaches(phase, Phase::Cut) => true,
+        }
+    }
+
+    /// What came of it; `was_cut` if we ended it without a closing handshake.
+    fn summary(&self, was_cut: bool, close_code: u16) -> Summary {
+        let was_cut = was_cut || self.first_close == Some(Side::Gateway);
+        let passed = |direction: &Direction| Passed {
+            bytes: direction.bytes(),
+            messages: direction.frames().messages(),
+        };
+        Summary {
+            received: passed(&self.up),
+            sent: passed(&self.down),
+            close_code: match self.first_close {
+                Some(Side::Client) => self.up.frames().close_code(),
+                Some(Side::Gateway) => Some(close_code),
+                Some(Side::Upstream) => self.down.frames().close_code(),
+                None => None,
+            },
+            closed_by: self.first_close.or(if was_cut { Some(Side::Gateway) } else { self.first_end }),
+            was_cut,
+            is_valid: self.up.frames().is_valid() && self.down.frames().is_valid(),
+        }
     }
 }
 
-/// One direction failed, which ends both.
-struct Ended;
-
-impl Progress {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, side: Side) -> Ended {
-        self.state().first_end.get_or_insert(side);
-        Ended
-    }
-
-    fn said_goodbye(&self, code: u16) {
-        self.state().first_close.get_or_insert((Side::Gateway, Some(code)));
-    }
-
-    fn moved(&self, side: Side, bytes: usize, frames: &Frames) {
-        let bytes = u64::try_from(bytes).unwrap_or(0);
-        let mut state = self.state();
-        state.last = Instant::now();
-        match side {
-            Side::Client => state.received += bytes,
-            Side::Gateway | Side::Upstream => state.sent += bytes,
+/// Ready once the process drains.
+///
+/// A relay is woken for every piece that it moves. Looking at the phase then is reading one number;
+/// only the first time, and after a change, it takes the lock that all sockets share.
+async fn draining(phase: watch::Receiver<Phase>) {
+    let mut reached = pin!(reaches(phase.clone(), Phase::Draining));
+    let mut registered: Option<Waker> = None;
+    poll_fn(|cx| {
+        let is_registered = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_registered && phase.has_changed().is_ok_and(|has_changed| !has_changed) {
+            return Poll::Pending;
         }
-        if frames.has_close() {
-            let first = state.first_close.get_or_insert((side, None));
-            // Its code may come in a later piece than its header.
-            if first.0 == side {
-                first.1 = frames.close_code();
-            }
-        }
-    }
+        registered = Some(cx.waker().clone());
+        reached.as_mut().poll(cx)
+    })
+    .await;
 }
 
-/// Ready when nothing moved for `idle`; never without a limit.
-async fn stays_idle(idle: Option<Duration>, progress: &Progress) {
-    let Some(idle) = idle else { return std::future::pending().await };
-    loop {
-        let before = progress.state().last;
-        sleep_until(before + idle).await;
-        if progress.state().last == before {
-            return;
-        }
+/// Ready once the process has come to `wanted`.
+async fn reaches(mut phase: watch::Receiver<Phase>, wanted: Phase) {
+    if phase.wait_for(|now| *now >= wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -4,16 +4,15 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
 };
 
 use crate::{
     access_log::AccessLog,
     config::{Config, Endpoint, Sink},
     gateway::{
-        Gateway, Snapshot, Transport, Unusable, connection,
+        Gateway, Snapshot, Unusable,
         tls::{self, FileProblem},
     },
     metrics::Metrics,
@@ -23,11 +22,12 @@ use crate::{
 mod admin;
 pub mod diagnostics;
 pub mod lifetime;
+mod listener;
 mod reload;
 pub mod system;
+mod workers;
 
-/// How long a TLS handshake may take.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(15);
+use self::workers::Workers;
 
 /// Why the gateway could not start, or a configuration could not be taken over.
 #[derive(Debug, Error)]
@@ -62,6 +62,12 @@ pub enum StartError {
         /// What the system says.
         reason: io::ErrorKind,
     },
+    /// The threads that serve cannot be started.
+    #[error("cannot start the threads that serve: {reason}")]
+    Threads {
+        /// What the system says.
+        reason: io::ErrorKind,
+    },
     /// The configuration cannot be served.
     #[error(transparent)]
     Unusable(#[from] Unusable),
@@ -72,8 +78,13 @@ pub struct Server {
     gateway: Arc<Gateway>,
     address: SocketAddr,
     admin_address: SocketAddr,
-    phase: Arc<watch::Sender<Phase>>,
-    accepting: JoinHandle<JoinSet<()>>,
+    phase: watch::Sender<Phase>,
+    /// One permit for each connection that may be open.
+    places: Arc<Semaphore>,
+    most: u32,
+    /// How many threads serve.
+    workers: usize,
+    accepting: JoinHandle<Workers>,
     admin: JoinHandle<()>,
 }
 
@@ -85,7 +96,8 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Another part of the process may have chosen a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let snapshot = Snapshot::new(config)?;
+        let workers = workers::count();
+        let snapshot = Snapshot::new(config, workers)?;
         let config = &snapshot.config;
         let access_log = AccessLog::open(&config.access_log.sink).map_err(|error| StartError::AccessLog {
             path: match &config.access_log.sink {
@@ -99,14 +111,21 @@ impl Server {
             },
         })?;
         let metrics = Metrics::new().map_err(|_| StartError::Metrics)?;
-        let (listener, address) = bind("listen.address", config.listen.address).await?;
-        let (admin, admin_address) = bind("admin.address", config.admin.address).await?;
-        let places = system::allow_descriptors(config.limits.connections);
+        let (listener, address) = listener::bind("listen.address", config.listen.address).await?;
+        let listener = listener::for_clients(listener)
+            .map_err(|error| listener::failed("listen.address", address, &error))?;
+        let (admin, admin_address) = listener::bind("admin.address", config.admin.address).await?;
+        let most = u32::try_from(system::allow_descriptors(config.limits.connections)).unwrap_or(u32::MAX);
+        let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX)));
         let (phase, watched) = watch::channel(Phase::Serving);
         let gateway = Arc::new(Gateway::new(snapshot, access_log, metrics, watched.clone()));
+        let started = Workers::start(workers, &gateway)
+            .map_err(|error| StartError::Threads { reason: error.kind() })?;
         let admin = tokio::spawn(admin::serve(admin, Arc::clone(&gateway), watched.clone()));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&gateway), places, watched));
-        Ok(Self { gateway, address, admin_address, phase: Arc::new(phase), accepting, admin })
+        let accepting =
+            listener::accept(listener, Arc::clone(&gateway), Arc::clone(&places), started, watched);
+        let accepting = tokio::spawn(accepting);
+        Ok(Self { gateway, address, admin_address, phase, places, most, workers, accepting, admin })
     }
 
     /// Where clients connect.
@@ -131,7 +150,8 @@ impl Server {
     /// The new configuration cannot be served; the old one stays.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
         let kept = reload::keep_from_the_start(&self.gateway.snapshot.load().config, &mut config);
-        let snapshot = tokio::task::spawn_blocking(|| Snapshot::new(config)).await;
+        let workers = self.workers;
+        let snapshot = tokio::task::spawn_blocking(move || Snapshot::new(config, workers)).await;
         let snapshot =
             snapshot.map_err(|_| StartError::Interrupted).and_then(|made| made.map_err(StartError::from));
         self.gateway.metrics.config_reloaded(snapshot.is_ok());
@@ -155,11 +175,15 @@ impl Server {
             () = tokio::time::sleep(drain.delay) => true,
             () = &mut at_once => false,
         };
+        let open = self.gateway.metrics.websockets_open();
+        self.gateway.departures.begin(open, drain.spread.min(drain.timeout / 2));
         self.phase.send_replace(Phase::Draining);
-        let mut connections = self.accepting.await.unwrap_or_default();
+        // Nothing is accepted any more, and what was is served until this is dropped.
+        let _workers = self.accepting.await;
+        let mut all_gone = std::pin::pin!(self.places.acquire_many(self.most));
         if has_time {
             has_time = tokio::select! {
-                () = all_gone(&mut connections) => true,
+                _ = &mut all_gone => true,
                 () = tokio::time::sleep(drain.timeout) => false,
                 () = &mut at_once => false,
             };
@@ -167,89 +191,13 @@ impl Server {
         if !has_time {
             self.phase.send_replace(Phase::Cut);
             // Writing the last lines takes no time; a stuck peer must not hold us up.
-            let _ = tokio::time::timeout(Duration::from_secs(1), all_gone(&mut connections)).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), all_gone).await;
         }
         self.admin.abort();
         let gateway = Arc::clone(&self.gateway);
         let _ = tokio::task::spawn_blocking(move || gateway.access_log.flush(Duration::from_secs(1))).await;
         has_time
     }
-}
-
-async fn all_gone(connections: &mut JoinSet<()>) {
-    while connections.join_next().await.is_some() {}
-}
-
-async fn bind(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error: io::Error| StartError::Bind { option, address, reason: error.kind() };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
-}
-
-/// Accepts until draining begins, and hands the open connections over.
-async fn accept(
-    listener: TcpListener,
-    gateway: Arc<Gateway>,
-    places: usize,
-    mut phase: watch::Receiver<Phase>,
-) -> JoinSet<()> {
-    let watched = phase.clone();
-    let mut draining = std::pin::pin!(phase.wait_for(|phase| *phase >= Phase::Draining));
-    let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-    let mut connections = JoinSet::new();
-    let mut is_failing = false;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = &mut draining => return connections,
-            _ = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            // A listener on [::] sees IPv4 peers as mapped addresses.
-            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
-            Err(error) => {
-                // Out of descriptors, most likely: wait for one instead of asking in a loop.
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!(reason = %error, "cannot accept connections");
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        is_failing = false;
-        let acceptor = gateway.snapshot.load().acceptor.clone();
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            // Nobody can be told anything before a TLS handshake, which would cost what there is none of.
-            connection::turn_away(&gateway, &stream, peer, acceptor.is_none());
-            continue;
-        };
-        let gateway = Arc::clone(&gateway);
-        let mut phase = watched.clone();
-        connections.spawn(async move {
-            let established = tokio::select! {
-                biased;
-                established = establish(stream, acceptor) => established,
-                // Nobody asked for anything yet.
-                _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
-            };
-            if let Some(transport) = established {
-                connection::serve(gateway, transport, Some(peer)).await;
-            }
-            drop(place);
-        });
-    }
-}
-
-/// Completes the TLS handshake, where there is one.
-async fn establish(stream: TcpStream, acceptor: Option<tokio_rustls::TlsAcceptor>) -> Option<Transport> {
-    // Small frames must not wait for each other.
-    let _ = stream.set_nodelay(true);
-    connection::watch_for_vanished_peer(&stream);
-    let Some(acceptor) = acceptor else { return Some(Transport::Tcp(stream)) };
-    let stream = tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await.ok()?.ok()?;
-    Some(Transport::Tls(Box::new(stream)))
 }
 
 /// Reads every file that a configuration names, as a start would, and gives back every problem.

@@ -26,6 +26,7 @@ pub struct Frames {
     filled: usize,
     close_code: Option<u16>,
     has_close: bool,
+    messages: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,9 @@ enum State {
     Payload(u64),
     /// Inside the code of a Close frame; the second value is what follows the code.
     CloseCode(u64),
-    /// The stream is not valid framing, or has ended with a Close frame.
+    /// A Close frame has passed, after which nothing is of interest.
+    Closed,
+    /// The stream is not valid framing.
     Lost,
 }
 
@@ -59,7 +62,18 @@ impl Frames {
 
     /// Whether no frame will follow: a Close frame has passed, or this was no framing.
     pub fn is_over(&self) -> bool {
-        self.state == State::Lost
+        matches!(self.state, State::Closed | State::Lost)
+    }
+
+    /// Whether everything so far was valid framing.
+    pub fn is_valid(&self) -> bool {
+        self.state != State::Lost
+    }
+
+    /// How many messages have passed, control frames not counted: a message counts once the header of
+    /// its last fragment has passed.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Follows the next bytes of the stream.
@@ -77,7 +91,7 @@ impl Frames {
     fn follow_while(&mut self, mut bytes: &[u8], goes_on: impl Fn(&Self) -> bool) -> usize {
         while let Some((first, rest)) = bytes.split_first().filter(|_| goes_on(self)) {
             match self.state {
-                State::Lost => return 0,
+                State::Closed | State::Lost => return 0,
                 State::Payload(remaining) => {
                     let here = usize::try_from(remaining).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = bytes.split_at_checked(here).map_or(&[], |(_, rest)| rest);
@@ -142,8 +156,11 @@ impl Frames {
             self.has_close = true;
             // Nothing follows a Close frame, so its code may use up the header's buffer.
             let mask_at = if second & 0x80 == 0 { 0 } else { 2 };
-            self.state = if payload >= 2 { State::CloseCode(mask_at) } else { State::Lost };
+            self.state = if payload >= 2 { State::CloseCode(mask_at) } else { State::Closed };
             return;
+        }
+        if !is_control && !is_fragment {
+            self.messages += 1;
         }
         self.filled = 0;
         self.state = if payload == 0 { State::Header } else { State::Payload(payload) };
@@ -160,7 +177,7 @@ impl Frames {
             low ^= second;
         }
         self.close_code = Some(u16::from_be_bytes([high, low]));
-        self.state = State::Lost;
+        self.state = State::Closed;
     }
 }
 
@@ -227,5 +244,17 @@ mod tests {
         // A control frame is never long, and says so in one byte.
         check(&[0x88, 126, 0, 2, 3, 0xe8], false, None);
         check(&[0x89, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0x88, 0], false, None);
+        let mut frames = Frames::default();
+        frames.follow(&[0x81, 0, 0x83]);
+        assert!(frames.is_valid());
+        frames.follow(&[0, 0x81, 0]);
+        assert_eq!((frames.is_valid(), frames.is_over(), frames.messages()), (false, true, 1));
+    }
+
+    #[test]
+    fn counts_messages_and_not_fragments_or_control_frames() {
+        let mut frames = Frames::default();
+        frames.follow(&[0x81, 1, b'a', 0x01, 1, b'b', 0x89, 0, 0x00, 0, 0x80, 0, 0x82, 0, 0x88, 0, 0x81, 0]);
+        assert_eq!((frames.messages(), frames.is_valid(), frames.is_over()), (3, true, true));
     }
 }

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Event, Method, Outcome, Record, RedactedTarget, RequestId, Side};
+use super::{Closing, Event, Method, Outcome, Record, RedactedTarget, RequestId, Side};
 use crate::{
     config::LogFormat,
     handshake::{CredentialSource, Refusal},
@@ -24,8 +24,13 @@ pub(crate) fn record(event: Event) -> Record {
         duration: Duration::from_micros(3_200),
         bytes_received: 10,
         bytes_sent: 129,
-        close_code: Some(1000),
-        closed_by: Some(Side::Client),
+        closing: (event == Event::Close).then_some(Closing {
+            code: Some(1000),
+            by: Some(Side::Client),
+            messages_received: 2,
+            messages_sent: 3,
+            is_valid: true,
+        }),
     }
 }
 
@@ -41,7 +46,13 @@ fn json_lines_have_the_fixed_fields() {
         r#"{"time":"2023-11-14T22:13:20.123Z","event":"handshake","request_id":"ID","client":"127.0.0.1","method":"GET","target":"/sockets/events/1?…","status":101,"outcome":"upgraded","credential_source":"query","caller":null,"duration_ms":3.2,"bytes_received":10,"bytes_sent":129}"#.to_owned() + "\n"
     );
     let close = line(&record(Event::Close), LogFormat::Json);
-    assert!(close.ends_with("\"bytes_sent\":129,\"close_code\":1000,\"closed_by\":\"client\"}\n"), "{close}");
+    assert!(
+        close.ends_with(
+            "\"bytes_sent\":129,\"close_code\":1000,\"closed_by\":\"client\",\"messages_received\":2,\
+             \"messages_sent\":3,\"framing\":\"valid\"}\n"
+        ),
+        "{close}"
+    );
 }
 
 #[test]
@@ -49,7 +60,8 @@ fn text_lines_say_the_same() {
     assert_eq!(
         line(&record(Event::Close), LogFormat::Text),
         "2023-11-14T22:13:20.123Z close 101 upgraded GET /sockets/events/1?… from 127.0.0.1 \
-         credential=query caller=- 3.2ms in=10 out=129 code=1000 by=client id=ID\n"
+         credential=query caller=- 3.2ms in=10 out=129 messages_in=2 \
+         messages_out=3 framing=valid code=1000 by=client id=ID\n"
     );
     let mut refused = record(Event::Request);
     refused.outcome = Outcome::Refused(Refusal::MalformedHead);

@@ -224,9 +224,9 @@ fn limits(mut table: Section<'_>) -> Limits {
         connect_timeout,
         handshake_timeout,
         response_timeout,
-        idle_timeout: table
-            .text("idle_timeout", "\"0s\"", value::duration)
-            .filter(|duration| *duration > Duration::ZERO),
+        idle_timeout: table.time_or_never("idle_timeout", Duration::ZERO),
+        lifetime: table.time_or_never("lifetime", Duration::ZERO),
+        vanished_timeout: table.time_or_never("vanished_timeout", seconds(5 * 60)),
         failed_attempts_per_minute: table
             .number("failed_attempts_per_minute", 20, 0..=u64::from(u32::MAX))
             .and_then(|number| u32::try_from(number).ok())
@@ -240,6 +240,7 @@ fn drain(mut table: Section<'_>) -> Drain {
     let drain = Drain {
         delay: table.text("delay", "\"0s\"", value::duration).unwrap_or(Duration::ZERO),
         timeout: table.text("timeout", "\"30s\"", value::duration).unwrap_or(Duration::from_secs(30)),
+        spread: table.text("spread", "\"5s\"", value::duration).unwrap_or(Duration::from_secs(5)),
         close_code: match table.number("close_code", 1012, 0..=4999) {
             Some(1001) => 1001,
             Some(1012) | None => 1012,
@@ -257,6 +258,12 @@ fn drain(mut table: Section<'_>) -> Drain {
 }
 
 impl Section<'_> {
+    /// Reads a time of which zero means that there is no limit.
+    fn time_or_never(&mut self, name: &'static str, default: Duration) -> Option<Duration> {
+        let time = self.text(name, "\"0s\"", value::duration).unwrap_or(default);
+        (time > Duration::ZERO).then_some(time)
+    }
+
     /// Reads an amount that fits into memory.
     fn amount(&mut self, name: &'static str, default: u32, range: std::ops::RangeInclusive<u64>) -> usize {
         let number = self.number(name, default.into(), range).unwrap_or_else(|| default.into());

@@ -22,7 +22,9 @@ fn an_empty_file_is_the_default() {
     let config = parse("", &[]).unwrap();
     assert_eq!(config.listen.address.to_string(), "127.0.0.1:8080");
     assert_eq!(config.handshake.parameters, ["session_api_key"]);
-    assert_eq!(config.limits.idle_timeout, None);
+    assert_eq!((config.limits.idle_timeout, config.limits.lifetime), (None, None));
+    assert_eq!(config.limits.vanished_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(config.drain.spread, Duration::from_secs(5));
     assert_eq!(config.limits.response_timeout, Duration::from_secs(900));
     assert_eq!(config.access_log.sink, Sink::Stdout);
 }
@@ -100,7 +102,7 @@ fn all_problems_are_shown_with_their_places() {
             "gateway.toml:7:15: limits.connections: expected an integer, found a string; write connections = 10000",
             "gateway.toml:8:3: limits.paths: unknown key; known here: head_timeout, connect_timeout, \
              handshake_timeout, response_timeout, head_size, head_fields, connections, idle_timeout, \
-             failed_attempts_per_minute",
+             lifetime, vanished_timeout, failed_attempts_per_minute",
         ],
     );
 }

@@ -1,6 +1,12 @@
 //! One downstream connection, request after request.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    net::{IpAddr, TcpStream},
+    os::fd::AsFd,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use pingora::{
@@ -10,12 +16,11 @@ use pingora::{
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
-    Downstream, Entry, Gateway, Snapshot, Transport,
+    Downstream, Entry, Gateway, Place, Snapshot, Transport,
     adapter::{Answered, Exchange},
     refuse, takeover,
 };
@@ -39,19 +44,24 @@ const BODY_PAUSE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Frees both sides within about a minute and a half when an idle peer vanishes without a word.
-///
-/// There is no `TCP_USER_TIMEOUT`: it would also end a peer that is alive and does not read.
-pub fn watch_for_vanished_peer(stream: &TcpStream) {
+pub fn watch_for_vanished_peer<S: AsFd>(socket: &S) {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
     // Where the system has no such option, the connection is served without it.
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+}
+
+/// Frees both sides when a peer vanishes with bytes on their way to it, or reads nothing for `patience`
+/// although there is something to read.
+pub(super) fn watch_for_lost_peer<S: AsFd>(socket: &S, patience: Option<Duration>) {
+    // As above. The system's own patience, without one of ours, is about a quarter of an hour.
+    let _ = SockRef::from(socket).set_tcp_user_timeout(patience);
 }
 
 /// Serves a connection until its end.
-pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpAddr>) {
+pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpAddr>, place: Place) {
     let is_tls = matches!(transport, Transport::Tls(_));
     let mut downstream = Downstream::new(transport);
     let mut wait = None;
@@ -73,10 +83,10 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
                 return refused(&gateway, &snapshot, downstream, entry, event, refusal).await;
             }
             Ok(Admitted { kind: Kind::OpeningHandshake, head, .. }) => {
-                return takeover::run(&gateway, &snapshot, downstream, head, entry).await;
+                return takeover::run(gateway, snapshot, downstream, head, entry, place).await;
             }
             Ok(Admitted { kind: Kind::Plain, head, body, .. }) => {
-                match plain(&gateway, &snapshot, downstream, &head, body, &entry).await {
+                match plain(&gateway, &snapshot, downstream, &head, body, &entry, place.worker).await {
                     Some(downstream) => downstream,
                     None => return,
                 }
@@ -98,7 +108,7 @@ async fn abandon(gateway: &Gateway, mut downstream: Downstream, entry: Entry, un
         }
         Unread::Cut | Unread::Gone => {
             let outcome = if matches!(unread, Unread::Cut) { Outcome::Cut } else { Outcome::ClientClosed };
-            gateway.record(&snapshot, &entry.record(Event::Request, None, outcome));
+            gateway.record(snapshot.config.access_log.format, &entry.record(Event::Request, None, outcome));
         }
     }
 }
@@ -241,7 +251,8 @@ async fn refused(
         () = gateway.cut() => false,
     };
     let status = written.then_some(status);
-    gateway.record(snapshot, &entry.record(event, status, Outcome::Refused(refusal)));
+    gateway
+        .record(snapshot.config.access_log.format, &entry.record(event, status, Outcome::Refused(refusal)));
     gateway.linger(downstream).await;
 }
 
@@ -253,7 +264,9 @@ async fn plain(
     head: &[u8],
     body: Body,
     entry: &Entry,
+    worker: usize,
 ) -> Option<Downstream> {
+    let proxy = snapshot.proxies.get(worker)?;
     downstream.expect_body(body);
     let exchange =
         Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), downstream.counters()));
@@ -266,7 +279,7 @@ async fn plain(
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
     let reused = tokio::select! {
         biased;
-        reused = snapshot.proxy.process_new_http(session, &gateway.never) => reused,
+        reused = proxy.process_new_http(session, &gateway.never) => reused,
         () = gateway.cut() => None,
     };
     let Answered { status, outcome } = exchange.answered();
@@ -276,20 +289,22 @@ async fn plain(
         // Pingora refused a head that we had let pass.
         None => (Some(400), Outcome::Refused(Refusal::MalformedHead)),
     };
-    gateway.record(snapshot, &entry.record(Event::Request, status, outcome));
+    gateway.record(snapshot.config.access_log.format, &entry.record(Event::Request, status, outcome));
     let (stream, _) = reused?.consume();
     stream.into_any().downcast::<Downstream>().ok().map(|downstream| *downstream)
 }
 
 /// Ends a connection that finds all places taken, with an answer if it can be given.
-pub fn turn_away(gateway: &Gateway, stream: &TcpStream, peer: IpAddr, is_plain: bool) {
+pub fn turn_away(gateway: &Gateway, mut stream: &TcpStream, peer: IpAddr) {
     let snapshot = gateway.snapshot.load_full();
+    // Nobody can be told anything before a TLS handshake, which would cost what there is none of.
+    let can_be_told = snapshot.acceptor.is_none() && stream.set_nonblocking(true).is_ok();
     let refusal = Refusal::TooManyConnections;
     let (status, answer) = refuse::answer(refusal);
-    let sent = if is_plain { stream.try_write(answer).unwrap_or(0) } else { 0 };
+    let sent = if can_be_told { stream.write(answer).unwrap_or(0) } else { 0 };
     let entry = Entry::new(Some(peer), Arc::default());
     let status = (sent > 0).then_some(status);
     let mut record = entry.record(Event::Request, status, Outcome::Refused(refusal));
     record.bytes_sent = u64::try_from(sent).unwrap_or(0);
-    gateway.record(&snapshot, &record);
+    gateway.record(snapshot.config.access_log.format, &record);
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType, raw_connect::ProxyDigest,
@@ -76,8 +76,6 @@ pub struct Downstream {
 enum Reading {
     /// The rest of a chunked body.
     Chunks(Chunks),
-    /// Everything, as after a 101.
-    Everything,
     /// This much of a body.
     Length(u64),
 }
@@ -129,9 +127,10 @@ impl Downstream {
         };
     }
 
-    /// Lets everything be read.
-    pub(super) fn expect_everything(&mut self) {
-        self.reading = Reading::Everything;
+    /// What it travels on, and what was read and not taken; for a relay.
+    pub(super) fn into_parts(self) -> (Transport, Bytes) {
+        // A copy, since the buffer is larger than what is in it.
+        (self.transport, Bytes::copy_from_slice(&self.ahead))
     }
 
     /// Ends a connection whose last answer must arrive: says so, then reads for a moment what the
@@ -185,7 +184,7 @@ impl Reading {
     fn allows(&self, available: usize) -> usize {
         match self {
             Self::Chunks(chunks) if chunks.is_complete() => 0,
-            Self::Chunks(_) | Self::Everything => available,
+            Self::Chunks(_) => available,
             Self::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(available),
         }
     }
@@ -197,7 +196,6 @@ impl Reading {
                 counters.broken.store(true, Ordering::Relaxed);
                 io::ErrorKind::InvalidData.into()
             }),
-            Self::Everything => Ok(bytes.len()),
             Self::Length(left) => {
                 *left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 Ok(bytes.len())

@@ -3,18 +3,27 @@
 //! Nothing of this passes through Pingora. Nothing of the client's but the handshake itself goes
 //! upstream before the 101; what it sends early waits in the [`Downstream`] and follows.
 
-use std::{io, pin::pin, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
 };
 
-use super::{Downstream, Entry, Gateway, Snapshot, refuse, upstream::Connection};
+use super::{
+    Downstream, Entry, Gateway, Place, Snapshot, Transport, connection::watch_for_lost_peer, refuse,
+    upstream::Connection,
+};
 use crate::{
-    access_log::{Event, Outcome},
-    relay::{Goodbye, relay},
+    access_log::{Closing, Event, Outcome, Record},
+    config::LogFormat,
+    relay::{Goodbye, Limits, Summary, relay},
 };
 
 mod answer;
@@ -24,17 +33,20 @@ use self::answer::{Answer, LAST_CHUNK, chunk};
 /// The most that is kept of what a client sends before the 101.
 const EARLY: usize = 64 * 1024;
 
-/// Carries an opening handshake to its end, and the socket after it.
+/// Carries an opening handshake to its end. The socket after it is relayed by a task of its own, which
+/// keeps nothing of what a request needed.
 pub(super) async fn run(
-    gateway: &Gateway,
-    snapshot: &Snapshot,
+    gateway: Arc<Gateway>,
+    snapshot: Arc<Snapshot>,
     mut downstream: Downstream,
     head: Vec<u8>,
     entry: Entry,
+    place: Place,
 ) {
+    let format = snapshot.config.access_log.format;
     let result = tokio::select! {
         biased;
-        watched = watched(&mut downstream, open(snapshot, head)) => match watched {
+        watched = watched(&mut downstream, open(&snapshot, head)) => match watched {
             Ok(result) => result,
             Err(Gone) => Err(Outcome::ClientClosed),
         },
@@ -44,8 +56,8 @@ pub(super) async fn run(
         Ok(answered) => answered,
         Err(outcome) => {
             let (status, bytes) = refuse::failed_handshake(outcome);
-            let told = outcome != Outcome::ClientClosed && tell(gateway, &mut downstream, bytes).await;
-            gateway.record(snapshot, &entry.record(Event::Handshake, told.then_some(status), outcome));
+            let told = outcome != Outcome::ClientClosed && tell(&gateway, &mut downstream, bytes).await;
+            gateway.record(format, &entry.record(Event::Handshake, told.then_some(status), outcome));
             return gateway.linger(downstream).await;
         }
     };
@@ -57,14 +69,33 @@ pub(super) async fn run(
             outcome = pass_on(&mut downstream, answer, upstream, patience) => outcome,
             () = gateway.cut() => Outcome::Cut,
         };
-        gateway.record(snapshot, &entry.record(Event::Handshake, status, outcome));
+        gateway.record(format, &entry.record(Event::Handshake, status, outcome));
         return gateway.linger(downstream).await;
     }
-    if !tell(gateway, &mut downstream, &answer.head).await {
-        return gateway.record(snapshot, &entry.record(Event::Handshake, None, Outcome::ClientClosed));
+    if !tell(&gateway, &mut downstream, &answer.head).await {
+        return gateway.record(format, &entry.record(Event::Handshake, None, Outcome::ClientClosed));
     }
-    gateway.record(snapshot, &entry.record(Event::Handshake, status, Outcome::Upgraded));
-    tunnel(gateway, snapshot, downstream, upstream, answer.rest, &entry).await;
+    gateway.record(format, &entry.record(Event::Handshake, status, Outcome::Upgraded));
+    let config = &snapshot.config;
+    let limits = Limits { idle: config.limits.idle_timeout, lifetime: config.limits.lifetime };
+    let goodbye = Goodbye {
+        phase: gateway.phase(),
+        departures: gateway.departures.clone(),
+        close_code: config.drain.close_code,
+    };
+    let tunnel = Tunnel { record: entry.record(Event::Close, Some(101), Outcome::Closed), format, place };
+    let (transport, early) = downstream.into_parts();
+    let lead = Bytes::copy_from_slice(&answer.rest);
+    match transport {
+        Transport::Tcp(client) => {
+            watch_for_lost_peer(&client, config.limits.vanished_timeout);
+            tokio::spawn(tunnel.run(gateway, relay(client, upstream, early, lead, limits, goodbye)));
+        }
+        Transport::Tls(client) => {
+            watch_for_lost_peer(client.get_ref().0, config.limits.vanished_timeout);
+            tokio::spawn(tunnel.run(gateway, relay(client, upstream, early, lead, limits, goodbye)));
+        }
+    }
 }
 
 /// Writes to a client, unless it is gone or the process ends first.
@@ -80,30 +111,38 @@ async fn tell(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> b
     }
 }
 
-/// Relays until the socket's end, and writes its line.
-async fn tunnel(
-    gateway: &Gateway,
-    snapshot: &Snapshot,
-    mut downstream: Downstream,
-    mut upstream: Box<dyn Connection>,
-    rest: BytesMut,
-    entry: &Entry,
-) {
-    let open = gateway.metrics.websocket_opened();
-    let started = Instant::now();
-    downstream.expect_everything();
-    let goodbye = Goodbye { phase: gateway.phase.clone(), close_code: snapshot.config.drain.close_code };
-    let idle = snapshot.config.limits.idle_timeout;
-    let summary = relay(&mut downstream, &mut upstream, rest.to_vec(), idle, goodbye).await;
-    drop(open);
-    let outcome = if summary.was_cut { Outcome::Cut } else { Outcome::Closed };
-    let mut record = entry.record(Event::Close, Some(101), outcome);
-    record.duration = started.elapsed();
-    record.bytes_received = summary.received;
-    record.bytes_sent = summary.sent;
-    record.close_code = summary.close_code;
-    record.closed_by = summary.closed_by;
-    gateway.record(snapshot, &record);
+/// What stays of a request while its socket is relayed.
+struct Tunnel {
+    /// The line to be written at its end.
+    record: Record,
+    format: LogFormat,
+    place: Place,
+}
+
+impl Tunnel {
+    /// Counts a socket while it is relayed, and writes its line.
+    async fn run(mut self, gateway: Arc<Gateway>, relay: impl Future<Output = Summary>) {
+        let open = gateway.metrics.websocket_opened();
+        let started = Instant::now();
+        let summary = relay.await;
+        drop(open);
+        if summary.was_cut {
+            self.record.outcome = Outcome::Cut;
+        }
+        self.record.time = SystemTime::now();
+        self.record.duration = started.elapsed();
+        self.record.bytes_received = summary.received.bytes;
+        self.record.bytes_sent = summary.sent.bytes;
+        self.record.closing = Some(Closing {
+            code: summary.close_code,
+            by: summary.closed_by,
+            messages_received: summary.received.messages,
+            messages_sent: summary.sent.messages,
+            is_valid: summary.is_valid,
+        });
+        gateway.record(self.format, &self.record);
+        drop(self.place);
+    }
 }
 
 /// The client reset the connection.

@@ -10,14 +10,22 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Unusable, resolver::Resolver, tls};
+use super::{
+    Unusable,
+    connection::{watch_for_lost_peer, watch_for_vanished_peer},
+    resolver::Resolver,
+    tls,
+};
 use crate::config::{Authority, Config, Endpoint};
 
 /// uvicorn closes a connection that was idle for 5 s; ours must be gone before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// How Pingora proxies plain requests.
-pub(super) fn pingora(config: &Config) -> ServerConf {
+/// The most connections that wait for another plain request.
+const POOL: usize = 128;
+
+/// How Pingora proxies plain requests, for each of so many workers.
+pub(super) fn pingora(config: &Config, workers: usize) -> ServerConf {
     let roots = match (&config.upstream.endpoint, &config.upstream.ca_file) {
         (Endpoint::Tls(_), roots) => roots.as_ref().map(|path| path.display().to_string()),
         // Without a file Pingora reads the system's roots, and panics where there are none.
@@ -28,6 +36,7 @@ pub(super) fn pingora(config: &Config) -> ServerConf {
         // request may be repeated safely.
         max_retries: 2,
         ca_file: roots,
+        upstream_keepalive_pool_size: POOL.div_ceil(workers.max(1)),
         ..ServerConf::default()
     }
 }
@@ -39,6 +48,7 @@ pub(super) struct Upstream {
     resolver: Option<Resolver>,
     connect_timeout: Duration,
     response_timeout: Duration,
+    vanished_timeout: Option<Duration>,
 }
 
 /// A connection to the agent server.
@@ -68,6 +78,7 @@ impl Upstream {
             },
             connect_timeout: config.limits.connect_timeout,
             response_timeout: config.limits.response_timeout,
+            vanished_timeout: config.limits.vanished_timeout,
         })
     }
 
@@ -98,7 +109,8 @@ impl Upstream {
                 (_, None) => return Err(io::ErrorKind::NotFound.into()),
             };
             stream.set_nodelay(true)?;
-            super::connection::watch_for_vanished_peer(&stream);
+            watch_for_vanished_peer(&stream);
+            watch_for_lost_peer(&stream, self.vanished_timeout);
             Ok(match &self.tls {
                 Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
                 None => Box::new(stream),

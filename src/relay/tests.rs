@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::watch,
@@ -7,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Goodbye, Summary, relay};
+use super::{Departures, Goodbye, Limits, Summary, relay};
 use crate::{access_log::Side, phase::Phase};
 
 /// A relay between two pipes, seen from their far ends.
@@ -18,15 +19,13 @@ struct Bench {
     relay: JoinHandle<Summary>,
 }
 
-fn bench(lead: &[u8], idle: Option<Duration>) -> Bench {
-    let (client, mut downstream) = duplex(1024);
-    let (upstream, mut near_upstream) = duplex(1024);
+fn bench(lead: &[u8], limits: Limits) -> Bench {
+    let (client, downstream) = duplex(1024);
+    let (upstream, near_upstream) = duplex(1024);
     let (phase, watched) = watch::channel(Phase::Serving);
-    let lead = lead.to_vec();
-    let relay = tokio::spawn(async move {
-        let goodbye = Goodbye { phase: watched, close_code: 1012 };
-        relay(&mut downstream, &mut near_upstream, lead, idle, goodbye).await
-    });
+    let goodbye = Goodbye { phase: watched, departures: Departures::default(), close_code: 1012 };
+    let lead = Bytes::copy_from_slice(lead);
+    let relay = tokio::spawn(relay(downstream, near_upstream, Bytes::new(), lead, limits, goodbye));
     Bench { client, upstream, phase, relay }
 }
 
@@ -47,7 +46,7 @@ const TO_UPSTREAM: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4];
 
 #[tokio::test]
 async fn bytes_and_ends_pass_unchanged() {
-    let mut bench = bench(b"lead", None);
+    let mut bench = bench(b"lead", Limits::default());
     expect(&mut bench.client, b"lead").await;
     bench.client.write_all(b"not framing").await.unwrap();
     expect(&mut bench.upstream, b"not framing").await;
@@ -58,7 +57,7 @@ async fn bytes_and_ends_pass_unchanged() {
     drop(bench.upstream);
     expect_end(&mut bench.client).await;
     let summary = bench.relay.await.unwrap();
-    assert_eq!((summary.received, summary.sent), (11, 8));
+    assert_eq!((summary.received.bytes, summary.sent.bytes), (11, 8));
     assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Client), None));
 }
 
@@ -67,7 +66,7 @@ async fn a_close_frame_in_pieces_has_its_code() {
     for at in 1..4 {
         let frame: [u8; 4] = [0x88, 2, 0x0f, 0xa1];
         let (start, end) = frame.split_at(at);
-        let mut bench = bench(start, None);
+        let mut bench = bench(start, Limits::default());
         expect(&mut bench.client, start).await;
         bench.upstream.write_all(end).await.unwrap();
         expect(&mut bench.client, end).await;
@@ -79,7 +78,7 @@ async fn a_close_frame_in_pieces_has_its_code() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_socket_is_cut() {
-    let mut bench = bench(b"", Some(Duration::from_secs(60)));
+    let mut bench = bench(b"", Limits { idle: Some(Duration::from_secs(60)), lifetime: None });
     tokio::time::sleep(Duration::from_secs(40)).await;
     bench.client.write_all(&[0x81, 0]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(40)).await;
@@ -90,7 +89,7 @@ async fn an_idle_socket_is_cut() {
 
 #[tokio::test]
 async fn a_goodbye_waits_for_both_replies() {
-    let mut bench = bench(b"", None);
+    let mut bench = bench(b"", Limits::default());
     bench.phase.send_replace(Phase::Draining);
     expect(&mut bench.client, &TO_CLIENT).await;
     expect(&mut bench.upstream, &TO_UPSTREAM).await;
@@ -107,7 +106,7 @@ async fn a_goodbye_waits_for_both_replies() {
 
 #[tokio::test]
 async fn a_goodbye_stands_between_two_frames() {
-    let mut bench = bench(&[0x82, 5, 1, 2], None);
+    let mut bench = bench(&[0x82, 5, 1, 2], Limits::default());
     expect(&mut bench.client, &[0x82, 5, 1, 2]).await;
     bench.phase.send_replace(Phase::Draining);
     expect(&mut bench.upstream, &TO_UPSTREAM).await;
@@ -120,7 +119,7 @@ async fn a_goodbye_stands_between_two_frames() {
 
 #[tokio::test]
 async fn a_closing_handshake_on_its_way_is_left_alone() {
-    let mut bench = bench(&[0x88, 2, 0x03, 0xe8], None);
+    let mut bench = bench(&[0x88, 2, 0x03, 0xe8], Limits::default());
     expect(&mut bench.client, &[0x88, 2, 0x03, 0xe8]).await;
     bench.phase.send_replace(Phase::Draining);
     expect(&mut bench.upstream, &TO_UPSTREAM).await;
@@ -133,7 +132,7 @@ async fn a_closing_handshake_on_its_way_is_left_alone() {
 
 #[tokio::test]
 async fn at_the_cut_it_is_over() {
-    let mut bench = bench(b"", None);
+    let mut bench = bench(b"", Limits::default());
     bench.phase.send_replace(Phase::Draining);
     expect(&mut bench.client, &TO_CLIENT).await;
     bench.phase.send_replace(Phase::Cut);

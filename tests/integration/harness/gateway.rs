@@ -313,7 +313,7 @@ fn parse_line(line: &str) -> Value {
     let value: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not a line of JSON: {line}"));
     let mut fields = FIELDS.to_vec();
     if value["event"] == "close" {
-        fields.extend(["close_code", "closed_by"]);
+        fields.extend(["close_code", "closed_by", "framing", "messages_received", "messages_sent"]);
     }
     let mut found: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();

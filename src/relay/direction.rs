@@ -1,0 +1,239 @@
+//! One direction of a relayed socket.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    access_log::Side,
+    websocket::{Frames, close_for_client, close_for_server},
+};
+
+/// How often one direction reads before everybody else on the thread has a turn.
+const READS: usize = 4;
+
+/// Bytes on their way from one side to the other.
+pub(super) struct Direction {
+    sender: Side,
+    frames: Frames,
+    /// Read, and not yet taken by the receiver. Nothing more is read until it is empty.
+    kept: Bytes,
+    /// How many bytes of the sender have been passed on.
+    bytes: u64,
+    stage: Stage,
+    farewell: Farewell,
+    /// Whether something was written since the receiver was last flushed.
+    is_unflushed: bool,
+}
+
+/// How far the stream has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// More may come.
+    Open,
+    /// It has ended, and the receiver is to be told.
+    Ending,
+    /// The receiver has been told.
+    Over,
+}
+
+/// What one direction has to do with the end of the socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// The socket does not end.
+    Unasked,
+    /// A Close frame of this code is to be put at the next boundary.
+    Due(u16),
+    /// None can be put: one has passed, or this is no framing.
+    Needless,
+    /// It was put. Nothing more goes this way; what comes is read until the sender's own Close frame.
+    Said,
+}
+
+/// Why a direction cannot go on, which ends both: this side failed.
+pub(super) struct Broken(pub(super) Side);
+
+impl Direction {
+    /// From `sender`, of whom `first` has been read already.
+    pub(super) fn new(sender: Side, first: Bytes) -> Self {
+        let mut frames = Frames::default();
+        frames.follow(&first);
+        Self {
+            sender,
+            frames,
+            bytes: u64::try_from(first.len()).unwrap_or(u64::MAX),
+            kept: first,
+            stage: Stage::Open,
+            farewell: Farewell::Unasked,
+            is_unflushed: false,
+        }
+    }
+
+    /// The frames of the sender so far.
+    pub(super) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// How many bytes of the sender have been passed on.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the sender's stream has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
+    /// Whether a Close frame of ours was put here.
+    pub(super) fn has_said_goodbye(&self) -> bool {
+        self.farewell == Farewell::Said
+    }
+
+    /// Asks for a Close frame at the next boundary.
+    pub(super) fn say_goodbye(&mut self, code: u16) {
+        self.farewell = Farewell::Due(code);
+    }
+
+    /// Moves bytes by way of `scratch`, and passes their end on; ready when that is done.
+    pub(super) fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        scratch: &mut [u8],
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        for _ in 0..READS {
+            self.put_close_frame();
+            ready!(self.poll_deliver(cx, to))?;
+            if self.stage == Stage::Over {
+                return Poll::Ready(Ok(()));
+            }
+            let mut read = ReadBuf::new(scratch);
+            match ready!(Pin::new(&mut *from).poll_read(cx, &mut read)) {
+                Ok(()) => {}
+                // TLS without its close_notify is an end like any other.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                // A peer that vanishes without saying so ends both directions.
+                Err(_) => return Poll::Ready(Err(Broken(self.sender))),
+            }
+            self.take(cx, to, read.filled())?;
+        }
+        // Everybody else comes first, and then this again.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Follows what was read, and passes on what may go on.
+    fn take<W>(&mut self, cx: &mut Context<'_>, to: &mut W, read: &[u8]) -> Result<(), Broken>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        match self.farewell {
+            Farewell::Unasked | Farewell::Needless => {
+                self.frames.follow(read);
+                self.pass_on(cx, to, read)?;
+            }
+            Farewell::Due(_) => {
+                let end = self.frames.follow_to_end_of_frame(read);
+                let (last, rest) = read.split_at_checked(end).unwrap_or((read, &[]));
+                self.pass_on(cx, to, last)?;
+                self.put_close_frame();
+                self.frames.follow(rest);
+            }
+            Farewell::Said => self.frames.follow(read),
+        }
+        if read.is_empty() || self.farewell == Farewell::Said && self.frames.has_close() {
+            self.stage = Stage::Ending;
+        }
+        Ok(())
+    }
+
+    /// Puts our Close frame behind everything that goes on, if one is due and this is a boundary.
+    fn put_close_frame(&mut self) {
+        let Farewell::Due(code) = self.farewell else { return };
+        if self.has_ended() || self.frames.is_over() {
+            self.farewell = Farewell::Needless;
+        } else if self.frames.is_between() {
+            match self.sender {
+                Side::Client => self.keep(&close_for_server(code)),
+                Side::Gateway | Side::Upstream => self.keep(&close_for_client(code)),
+            }
+            self.farewell = Farewell::Said;
+        }
+    }
+
+    /// Keeps bytes behind those that are kept already.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept = if self.kept.is_empty() {
+            Bytes::copy_from_slice(bytes)
+        } else {
+            [&self.kept, bytes].concat().into()
+        };
+    }
+
+    /// Writes what was just read, and keeps what the receiver does not take.
+    fn pass_on<W>(&mut self, cx: &mut Context<'_>, to: &mut W, mut bytes: &[u8]) -> Result<(), Broken>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        self.bytes += u64::try_from(bytes.len()).unwrap_or(0);
+        while !bytes.is_empty() {
+            let Poll::Ready(written) = self.poll_write(cx, to, bytes)? else {
+                self.keep(bytes);
+                break;
+            };
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is kept, and the end of the stream, if it has come.
+    fn poll_deliver<W>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<Result<(), Broken>>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        while !self.kept.is_empty() {
+            let kept = self.kept.clone();
+            let written = ready!(self.poll_write(cx, to, &kept)?);
+            self.kept.advance(written);
+        }
+        // An empty one may still hold what was written.
+        self.kept = Bytes::new();
+        if self.is_unflushed {
+            ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken(self.receiver()))?;
+            self.is_unflushed = false;
+        }
+        if self.stage == Stage::Ending {
+            // It fails only where the receiver is gone, of which the other direction learns.
+            let _ = ready!(Pin::new(to).poll_shutdown(cx));
+            self.stage = Stage::Over;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write<W>(&mut self, cx: &mut Context<'_>, to: &mut W, bytes: &[u8]) -> Poll<Result<usize, Broken>>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        match ready!(Pin::new(to).poll_write(cx, bytes)) {
+            Ok(written @ 1..) => {
+                self.is_unflushed = true;
+                Poll::Ready(Ok(written))
+            }
+            Ok(0) | Err(_) => Poll::Ready(Err(Broken(self.receiver()))),
+        }
+    }
+
+    fn receiver(&self) -> Side {
+        if self.sender == Side::Client { Side::Upstream } else { Side::Client }
+    }
+}

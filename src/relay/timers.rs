@@ -1,0 +1,71 @@
+//! The limits of one relayed socket.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// How long a socket may be relayed. `None` is for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// While nothing moves.
+    pub idle: Option<Duration>,
+    /// In all.
+    pub lifetime: Option<Duration>,
+}
+
+/// The clocks of a socket that has limits.
+pub(super) struct Timers {
+    idle: Option<Idle>,
+    lifetime: Option<Pin<Box<Sleep>>>,
+}
+
+struct Idle {
+    limit: Duration,
+    last_moved: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Timers {
+    /// Starts the clocks, if there is a limit at all.
+    pub(super) fn start(limits: Limits) -> Option<Box<Self>> {
+        let Limits { idle: None, lifetime: None } = limits else {
+            let idle = limits.idle.map(|limit| Idle {
+                limit,
+                last_moved: Instant::now(),
+                timer: Box::pin(sleep(limit)),
+            });
+            return Some(Box::new(Self {
+                idle,
+                lifetime: limits.lifetime.map(|limit| Box::pin(sleep(limit))),
+            }));
+        };
+        None
+    }
+
+    /// Ready when a limit is reached.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, has_moved: bool) -> Poll<()> {
+        if let Some(lifetime) = &mut self.lifetime
+            && lifetime.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        let Some(idle) = &mut self.idle else { return Poll::Pending };
+        if has_moved {
+            idle.last_moved = Instant::now();
+        }
+        loop {
+            ready!(idle.timer.as_mut().poll(cx));
+            let end = idle.last_moved + idle.limit;
+            if Instant::now() >= end {
+                return Poll::Ready(());
+            }
+            // It moved meanwhile. Setting the timer anew only when it has run out is much cheaper than
+            // doing so for every piece.
+            idle.timer.set(sleep_until(end));
+        }
+    }
+}
