@@ -9,7 +9,7 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -82,43 +82,10 @@ pub struct Goodbye {
     pub close_code: u16,
 }
 
-/// Relays until both directions have ended, one of them failed, a limit is reached, or the process has
-/// drained for long enough. `early` and `lead` are what was already read of the client and of the
-/// upstream.
-pub fn relay<D, U>(
-    downstream: D,
-    upstream: U,
-    early: Bytes,
-    lead: Bytes,
-    limits: Limits,
-    goodbye: Goodbye,
-) -> impl Future<Output = Summary>
-where
-    D: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut relay = Relay {
-        downstream,
-        upstream,
-        up: Direction::new(Side::Client, early),
-        down: Direction::new(Side::Upstream, lead),
-        timers: Timers::start(limits),
-        first_close: None,
-        first_end: None,
-    };
-    // Not an `async fn`, which would hold its arguments beside what became of them.
-    async move {
-        let close_code = goodbye.close_code;
-        let was_cut = match relay.until(draining(goodbye.phase.clone())).await {
-            Err(End::Over) => false,
-            // In a box, since few sockets of many are ever on their way out.
-            ended => Box::pin(relay.leave(ended.is_ok(), goodbye)).await,
-        };
-        relay.summary(was_cut, close_code)
-    }
-}
-
-struct Relay<D, U> {
+/// The two streams of a socket, and what is known of them.
+///
+/// It is awaited by reference: a future that is moved into another one takes its place twice.
+pub struct Relay<D, U> {
     downstream: D,
     upstream: U,
     up: Direction,
@@ -143,16 +110,46 @@ where
     D: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
+    /// Takes both streams. `early` and `lead` are what was already read of the client and of the
+    /// upstream.
+    pub fn new(downstream: D, upstream: U, early: Bytes, lead: Bytes, limits: Limits) -> Self {
+        Self {
+            downstream,
+            upstream,
+            up: Direction::new(Side::Client, early),
+            down: Direction::new(Side::Upstream, lead),
+            timers: Timers::start(limits),
+            first_close: None,
+            first_end: None,
+        }
+    }
+
+    /// Relays until both directions have ended, one of them failed, a limit is reached, or the process
+    /// has drained for long enough.
+    pub async fn run(&mut self, goodbye: &Goodbye) -> Summary {
+        let ended = {
+            let mut draining = pin!(draining(&goodbye.phase));
+            self.until(draining.as_mut()).await
+        };
+        let was_cut = match ended {
+            Err(End::Over) => false,
+            // In a box, since few sockets of many are ever on their way out.
+            ended => Box::pin(self.leave(ended.is_ok(), goodbye)).await,
+        };
+        self.summary(was_cut, goodbye.close_code)
+    }
+
     /// Relays until `event`, or until it has ended before.
-    async fn until<T>(&mut self, event: impl Future<Output = T>) -> Result<T, End> {
-        let mut event = pin!(event);
-        poll_fn(|cx| {
+    fn until<T>(
+        &mut self,
+        mut event: Pin<&mut impl Future<Output = T>>,
+    ) -> impl Future<Output = Result<T, End>> {
+        poll_fn(move |cx| {
             if let Poll::Ready(end) = self.poll(cx) {
                 return Poll::Ready(Err(end));
             }
             event.as_mut().poll(cx).map(Ok)
         })
-        .await
     }
 
     /// Moves what there is to move, either way.
@@ -193,23 +190,25 @@ where
     }
 
     /// Says goodbye to both sides and waits for their replies. Returns whether that was cut short.
-    async fn leave(&mut self, is_draining: bool, goodbye: Goodbye) -> bool {
-        let Goodbye { phase, departures, close_code } = goodbye;
+    async fn leave(&mut self, is_draining: bool, goodbye: &Goodbye) -> bool {
         let leave = async {
-            if is_draining && matches!(self.until(sleep_until(departures.next())).await, Err(End::Over)) {
-                return false;
+            if is_draining {
+                let moment = pin!(sleep_until(goodbye.departures.next()));
+                if let Err(End::Over) = self.until(moment).await {
+                    return false;
+                }
             }
             self.timers = None;
-            self.up.say_goodbye(close_code);
-            self.down.say_goodbye(close_code);
+            self.up.say_goodbye(goodbye.close_code);
+            self.down.say_goodbye(goodbye.close_code);
             let patience =
                 async { if is_draining { std::future::pending().await } else { sleep(GRACE).await } };
-            self.until(patience).await.is_ok()
+            self.until(pin!(patience)).await.is_ok()
         };
         tokio::select! {
             biased;
             was_cut = leave => was_cut,
-            () = reaches(phase, Phase::Cut) => true,
+            () = reaches(&goodbye.phase, Phase::Cut) => true,
         }
     }
 
@@ -240,8 +239,8 @@ where
 ///
 /// A relay is woken for every piece that it moves. Looking at the phase then is reading one number;
 /// only the first time, and after a change, it takes the lock that all sockets share.
-async fn draining(phase: watch::Receiver<Phase>) {
-    let mut reached = pin!(reaches(phase.clone(), Phase::Draining));
+async fn draining(phase: &watch::Receiver<Phase>) {
+    let mut reached = pin!(reaches(phase, Phase::Draining));
     let mut registered: Option<Waker> = None;
     poll_fn(|cx| {
         let is_registered = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -255,7 +254,8 @@ async fn draining(phase: watch::Receiver<Phase>) {
 }
 
 /// Ready once the process has come to `wanted`.
-async fn reaches(mut phase: watch::Receiver<Phase>, wanted: Phase) {
+async fn reaches(phase: &watch::Receiver<Phase>, wanted: Phase) {
+    let mut phase = phase.clone();
     if phase.wait_for(|now| *now >= wanted).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout},
 };
 
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access_log::{Closing, Event, Outcome, Record},
     config::LogFormat,
-    relay::{Goodbye, Limits, Summary, relay},
+    relay::{Goodbye, Limits, Relay, Summary},
 };
 
 mod answer;
@@ -78,22 +78,27 @@ pub(super) async fn run(
     gateway.record(format, &entry.record(Event::Handshake, status, Outcome::Upgraded));
     let config = &snapshot.config;
     let limits = Limits { idle: config.limits.idle_timeout, lifetime: config.limits.lifetime };
-    let goodbye = Goodbye {
-        phase: gateway.phase(),
-        departures: gateway.departures.clone(),
-        close_code: config.drain.close_code,
-    };
-    let tunnel = Tunnel { record: entry.record(Event::Close, Some(101), Outcome::Closed), format, place };
     let (transport, early) = downstream.into_parts();
     let lead = Bytes::copy_from_slice(&answer.rest);
+    let tunnel = Tunnel {
+        goodbye: Goodbye {
+            phase: gateway.phase(),
+            departures: gateway.departures.clone(),
+            close_code: config.drain.close_code,
+        },
+        gateway,
+        record: entry.record(Event::Close, Some(101), Outcome::Closed),
+        format,
+        _place: place,
+    };
     match transport {
         Transport::Tcp(client) => {
             watch_for_lost_peer(&client, config.limits.vanished_timeout);
-            tokio::spawn(tunnel.run(gateway, relay(client, upstream, early, lead, limits, goodbye)));
+            tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
         }
         Transport::Tls(client) => {
             watch_for_lost_peer(client.get_ref().0, config.limits.vanished_timeout);
-            tokio::spawn(tunnel.run(gateway, relay(client, upstream, early, lead, limits, goodbye)));
+            tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
         }
     }
 }
@@ -113,35 +118,47 @@ async fn tell(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> b
 
 /// What stays of a request while its socket is relayed.
 struct Tunnel {
+    gateway: Arc<Gateway>,
+    goodbye: Goodbye,
     /// The line to be written at its end.
     record: Record,
     format: LogFormat,
-    place: Place,
+    _place: Place,
 }
 
 impl Tunnel {
-    /// Counts a socket while it is relayed, and writes its line.
-    async fn run(mut self, gateway: Arc<Gateway>, relay: impl Future<Output = Summary>) {
-        let open = gateway.metrics.websocket_opened();
-        let started = Instant::now();
-        let summary = relay.await;
-        drop(open);
+    /// Relays in a task of its own, counts the socket meanwhile, and writes its line.
+    fn spawn<D>(mut self, mut relay: Relay<D, Box<dyn Connection>>)
+    where
+        D: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        tokio::spawn(async move {
+            let open = self.gateway.metrics.websocket_opened();
+            let started = Instant::now();
+            let summary = relay.run(&self.goodbye).await;
+            drop(open);
+            self.record.duration = started.elapsed();
+            self.finish(&summary);
+        });
+    }
+
+    /// Writes the line.
+    fn finish(&mut self, summary: &Summary) {
+        let record = &mut self.record;
         if summary.was_cut {
-            self.record.outcome = Outcome::Cut;
+            record.outcome = Outcome::Cut;
         }
-        self.record.time = SystemTime::now();
-        self.record.duration = started.elapsed();
-        self.record.bytes_received = summary.received.bytes;
-        self.record.bytes_sent = summary.sent.bytes;
-        self.record.closing = Some(Closing {
+        record.time = SystemTime::now();
+        record.bytes_received = summary.received.bytes;
+        record.bytes_sent = summary.sent.bytes;
+        record.closing = Some(Closing {
             code: summary.close_code,
             by: summary.closed_by,
             messages_received: summary.received.messages,
             messages_sent: summary.sent.messages,
             is_valid: summary.is_valid,
         });
-        gateway.record(self.format, &self.record);
-        drop(self.place);
+        self.gateway.record(self.format, record);
     }
 }
 

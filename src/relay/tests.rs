@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Departures, Goodbye, Limits, Summary, relay};
+use super::{Departures, Goodbye, Limits, Relay, Summary};
 use crate::{access_log::Side, phase::Phase};
 
 /// A relay between two pipes, seen from their far ends.
@@ -25,7 +25,8 @@ fn bench(lead: &[u8], limits: Limits) -> Bench {
     let (phase, watched) = watch::channel(Phase::Serving);
     let goodbye = Goodbye { phase: watched, departures: Departures::default(), close_code: 1012 };
     let lead = Bytes::copy_from_slice(lead);
-    let relay = tokio::spawn(relay(downstream, near_upstream, Bytes::new(), lead, limits, goodbye));
+    let mut relay = Relay::new(downstream, near_upstream, Bytes::new(), lead, limits);
+    let relay = tokio::spawn(async move { relay.run(&goodbye).await });
     Bench { client, upstream, phase, relay }
 }
 
