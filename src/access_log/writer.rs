@@ -1,7 +1,8 @@
-//! Where lines go: a bounded queue, and one thread that empties it.
+//! Where lines go: a bounded buffer, and one thread that empties it.
 //!
-//! A request hands its line over and goes on. A blocked pipe, a full disk or a missing file costs
-//! lines, which are counted, and never a request.
+//! A request puts its line behind the others and goes on. A blocked pipe, a full disk or a missing file
+//! costs lines, which are counted, and never a request. The thread is woken by the first line of many,
+//! not by each.
 
 use std::{
     fs::{File, OpenOptions},
@@ -9,9 +10,8 @@ use std::{
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -22,30 +22,58 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use super::Record;
 use crate::config::{LogFormat, Sink};
 
-/// The most lines that wait for the sink.
-const QUEUE: usize = 8192;
+/// The most bytes that wait for the sink.
+const MOST: usize = 4 * 1024 * 1024;
 
-/// The most bytes that are written at once.
-const BATCH: usize = 64 * 1024;
+/// A buffer larger than this is given back once it is empty.
+const USUAL: usize = 64 * 1024;
+
+/// How long the thread lets lines gather after it has written some.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The one door for request lines.
 #[derive(Debug)]
 pub struct AccessLog {
-    queue: SyncSender<Message>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     dropped: AtomicU64,
-    reopen: AtomicBool,
+    waiting: Mutex<Waiting>,
+    /// Told when something begins to wait.
+    begun: Condvar,
+    /// Told when what waited was written or dropped.
+    written: Condvar,
 }
 
-#[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// Answered when every line before it was written or dropped.
-    Flush(SyncSender<()>),
+/// What the thread has not taken yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whole lines.
+    bytes: Vec<u8>,
+    lines: u64,
+    /// The file is to be opened anew before the next line.
+    reopen: bool,
+    /// The log is gone, and so is the thread once everything is written.
+    has_ended: bool,
+    /// Somebody waits for everything to be written.
+    in_haste: bool,
+    /// Whether the thread is writing just now.
+    is_writing: bool,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && !self.reopen && !self.has_ended
+    }
+}
+
+impl Shared {
+    /// What waits. A thread that panicked while it held it left whole lines.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl AccessLog {
@@ -59,26 +87,38 @@ impl AccessLog {
             // A descriptor of its own: no lock to wait for, and no second buffer.
             Sink::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
         };
-        let (queue, lines) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared::default());
-        let writer = Writer { file, path, is_torn: false, shared: Arc::clone(&shared) };
-        thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&lines))?;
-        Ok(Self { queue, shared })
+        Self::start(file, path)
     }
 
-    /// Hands one record over. Never blocks: a line that finds the queue full is dropped and counted.
+    fn start(file: File, path: Option<PathBuf>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let writer = Writer { file, path, is_torn: false, shared: Arc::clone(&shared) };
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { shared })
+    }
+
+    /// Hands one record over. Never waits for the sink: a line for which there is no room is dropped and
+    /// counted.
     pub fn write(&self, record: &Record, format: LogFormat) {
-        match self.queue.try_send(Message::Line(record.line(format))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        let line = record.line(format);
+        let mut waiting = self.shared.waiting();
+        if waiting.bytes.len() + line.len() > MOST {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let is_first = waiting.is_empty();
+        waiting.bytes.extend_from_slice(&line);
+        waiting.lines += 1;
+        drop(waiting);
+        if is_first {
+            self.shared.begun.notify_one();
         }
     }
 
     /// Has the file opened anew before the next line; after a rotation.
     pub fn reopen(&self) {
-        self.shared.reopen.store(true, Ordering::Release);
+        self.shared.waiting().reopen = true;
+        self.shared.begun.notify_one();
     }
 
     /// How many lines were dropped since the start.
@@ -88,20 +128,19 @@ impl AccessLog {
 
     /// Waits until every line handed over so far is written, at most `patience`.
     pub fn flush(&self, patience: Duration) {
-        const PAUSE: Duration = Duration::from_millis(5);
-        let (done, wait) = sync_channel(1);
-        let mut message = Message::Flush(done);
-        let mut waited = Duration::ZERO;
-        // The queue may be full of lines that are still being written.
-        while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
-            if waited >= patience {
-                return;
-            }
-            message = again;
-            thread::sleep(PAUSE);
-            waited += PAUSE;
-        }
-        let _ = wait.recv_timeout(patience.saturating_sub(waited));
+        let mut waiting = self.shared.waiting();
+        waiting.in_haste = true;
+        self.shared.begun.notify_one();
+        let is_unwritten = |waiting: &mut Waiting| !waiting.is_empty() || waiting.is_writing;
+        let waited = self.shared.written.wait_timeout_while(waiting, patience, is_unwritten);
+        waited.unwrap_or_else(PoisonError::into_inner).0.in_haste = false;
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.shared.waiting().has_ended = true;
+        self.shared.begun.notify_one();
     }
 }
 
@@ -122,35 +161,35 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, queue: &Receiver<Message>) {
-        let mut batch = Vec::with_capacity(BATCH);
+    fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut batch = Vec::new();
         loop {
-            let first = match queue.recv_timeout(Duration::from_millis(500)) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if self.shared.reopen.swap(false, Ordering::AcqRel) {
+            let waiting = shared.waiting();
+            let waited = shared.begun.wait_while(waiting, |waiting| waiting.is_empty());
+            let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut waiting.bytes, &mut batch);
+            waiting.is_writing = true;
+            let lines = std::mem::take(&mut waiting.lines);
+            let reopen = std::mem::take(&mut waiting.reopen);
+            let has_ended = waiting.has_ended;
+            drop(waiting);
+            if reopen {
                 self.reopen();
-            }
-            let mut lines = 0;
-            let mut flushed = None;
-            for message in first.into_iter().chain(queue.try_iter()) {
-                match message {
-                    Message::Line(line) => {
-                        batch.extend_from_slice(&line);
-                        lines += 1;
-                    }
-                    Message::Flush(done) => flushed = Some(done),
-                }
-                if batch.len() >= BATCH || flushed.is_some() {
-                    break;
-                }
             }
             self.write(&batch, lines);
             batch.clear();
-            if let Some(done) = flushed {
-                let _ = done.try_send(());
+            batch.shrink_to(USUAL);
+            let mut waiting = shared.waiting();
+            waiting.is_writing = false;
+            shared.written.notify_all();
+            if has_ended {
+                return;
+            }
+            // Whoever is in haste, and a buffer that fills, do not wait.
+            let goes_on = |waiting: &mut Waiting| !waiting.in_haste && !waiting.has_ended;
+            if waiting.bytes.len() < MOST / 8 {
+                let _ = shared.begun.wait_timeout_while(waiting, GATHER, goes_on);
             }
         }
     }
@@ -193,11 +232,7 @@ mod tests {
     use crate::access_log::{Event, tests::record};
 
     fn log_to(file: File) -> AccessLog {
-        let (queue, lines) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared::default());
-        let writer = Writer { file, path: None, is_torn: false, shared: Arc::clone(&shared) };
-        thread::spawn(move || writer.run(&lines));
-        AccessLog { queue, shared }
+        AccessLog::start(file, None).unwrap()
     }
 
     #[test]
@@ -228,6 +263,7 @@ mod tests {
 
     #[test]
     fn a_slow_reader_of_a_named_pipe_gets_every_line() {
+        const LINES: usize = 4096;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
@@ -256,23 +292,23 @@ mod tests {
             }
             thread::yield_now();
         };
-        for _ in 0..QUEUE / 2 {
+        for _ in 0..LINES {
             log.write(&record(Event::Request), LogFormat::Json);
         }
         log.flush(Duration::from_secs(5));
         assert_eq!(log.dropped(), 0);
         drop(log);
-        assert_eq!(reader.join().unwrap(), QUEUE / 2);
+        assert_eq!(reader.join().unwrap(), LINES);
     }
 
     #[test]
     fn a_blocked_pipe_stalls_nobody() {
         let (reader, writer) = io::pipe().unwrap();
         let log = log_to(File::from(std::os::fd::OwnedFd::from(writer)));
-        for _ in 0..3 * QUEUE {
+        for _ in 0..3 * MOST / 256 {
             log.write(&record(Event::Request), LogFormat::Json);
         }
-        assert!(log.dropped() > 0, "the queue is bounded");
+        assert!(log.dropped() > 0, "what waits is bounded");
         drop(reader);
     }
 }
