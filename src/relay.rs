@@ -10,7 +10,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -74,10 +74,10 @@ pub struct Passed {
 /// How a relay learns that the process ends, and what it then says.
 #[derive(Clone, Debug)]
 pub struct Goodbye {
-    /// From [`Phase::Draining`] on both sides are told, and at [`Phase::Cut`] it is over.
-    pub phase: watch::Receiver<Phase>,
-    /// When exactly, so that not all are told at once.
+    /// When both sides are told.
     pub departures: Departures,
+    /// At [`Phase::Cut`] it is over.
+    pub phase: watch::Receiver<Phase>,
     /// The code of the Close frame.
     pub close_code: u16,
 }
@@ -128,8 +128,8 @@ where
     /// has drained for long enough.
     pub async fn run(&mut self, goodbye: &Goodbye) -> Summary {
         let ended = {
-            let mut draining = pin!(draining(&goodbye.phase));
-            self.until(draining.as_mut()).await
+            let mut begun = pin!(goodbye.departures.begun());
+            self.until(begun.as_mut()).await
         };
         let was_cut = match ended {
             Err(End::Over) => false,
@@ -208,7 +208,7 @@ where
         tokio::select! {
             biased;
             was_cut = leave => was_cut,
-            () = reaches(&goodbye.phase, Phase::Cut) => true,
+            () = cut(&goodbye.phase) => true,
         }
     }
 
@@ -235,28 +235,10 @@ where
     }
 }
 
-/// Ready once the process drains.
-///
-/// A relay is woken for every piece that it moves. Looking at the phase then is reading one number;
-/// only the first time, and after a change, it takes the lock that all sockets share.
-async fn draining(phase: &watch::Receiver<Phase>) {
-    let mut reached = pin!(reaches(phase, Phase::Draining));
-    let mut registered: Option<Waker> = None;
-    poll_fn(|cx| {
-        let is_registered = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_registered && phase.has_changed().is_ok_and(|has_changed| !has_changed) {
-            return Poll::Pending;
-        }
-        registered = Some(cx.waker().clone());
-        reached.as_mut().poll(cx)
-    })
-    .await;
-}
-
-/// Ready once the process has come to `wanted`.
-async fn reaches(phase: &watch::Receiver<Phase>, wanted: Phase) {
+/// Ready once the process ends at once.
+async fn cut(phase: &watch::Receiver<Phase>) {
     let mut phase = phase.clone();
-    if phase.wait_for(|now| *now >= wanted).await.is_err() {
+    if phase.wait_for(|now| *now == Phase::Cut).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

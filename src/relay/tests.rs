@@ -16,6 +16,7 @@ struct Bench {
     client: DuplexStream,
     upstream: DuplexStream,
     phase: watch::Sender<Phase>,
+    departures: Departures,
     relay: JoinHandle<Summary>,
 }
 
@@ -23,11 +24,12 @@ fn bench(lead: &[u8], limits: Limits) -> Bench {
     let (client, downstream) = duplex(1024);
     let (upstream, near_upstream) = duplex(1024);
     let (phase, watched) = watch::channel(Phase::Serving);
-    let goodbye = Goodbye { phase: watched, departures: Departures::default(), close_code: 1012 };
+    let departures = Departures::default();
+    let goodbye = Goodbye { departures: departures.clone(), phase: watched, close_code: 1012 };
     let lead = Bytes::copy_from_slice(lead);
     let mut relay = Relay::new(downstream, near_upstream, Bytes::new(), lead, limits);
     let relay = tokio::spawn(async move { relay.run(&goodbye).await });
-    Bench { client, upstream, phase, relay }
+    Bench { client, upstream, phase, departures, relay }
 }
 
 async fn expect(from: &mut DuplexStream, bytes: &[u8]) {
@@ -91,7 +93,7 @@ async fn an_idle_socket_is_cut() {
 #[tokio::test]
 async fn a_goodbye_waits_for_both_replies() {
     let mut bench = bench(b"", Limits::default());
-    bench.phase.send_replace(Phase::Draining);
+    bench.departures.begin(1, Duration::ZERO);
     expect(&mut bench.client, &TO_CLIENT).await;
     expect(&mut bench.upstream, &TO_UPSTREAM).await;
     bench.client.write_all(&[0x81, 0x80, 0, 0, 0, 0]).await.unwrap();
@@ -109,7 +111,7 @@ async fn a_goodbye_waits_for_both_replies() {
 async fn a_goodbye_stands_between_two_frames() {
     let mut bench = bench(&[0x82, 5, 1, 2], Limits::default());
     expect(&mut bench.client, &[0x82, 5, 1, 2]).await;
-    bench.phase.send_replace(Phase::Draining);
+    bench.departures.begin(1, Duration::ZERO);
     expect(&mut bench.upstream, &TO_UPSTREAM).await;
     bench.upstream.write_all(&[3, 4, 5, 0x81, 1, 9]).await.unwrap();
     expect(&mut bench.client, &[3, 4, 5]).await;
@@ -122,7 +124,7 @@ async fn a_goodbye_stands_between_two_frames() {
 async fn a_closing_handshake_on_its_way_is_left_alone() {
     let mut bench = bench(&[0x88, 2, 0x03, 0xe8], Limits::default());
     expect(&mut bench.client, &[0x88, 2, 0x03, 0xe8]).await;
-    bench.phase.send_replace(Phase::Draining);
+    bench.departures.begin(1, Duration::ZERO);
     expect(&mut bench.upstream, &TO_UPSTREAM).await;
     drop(bench.upstream);
     expect_end(&mut bench.client).await;
@@ -134,8 +136,43 @@ async fn a_closing_handshake_on_its_way_is_left_alone() {
 #[tokio::test]
 async fn at_the_cut_it_is_over() {
     let mut bench = bench(b"", Limits::default());
-    bench.phase.send_replace(Phase::Draining);
+    bench.departures.begin(1, Duration::ZERO);
     expect(&mut bench.client, &TO_CLIENT).await;
     bench.phase.send_replace(Phase::Cut);
     assert!(bench.relay.await.unwrap().was_cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_whose_lifetime_is_over_says_goodbye() {
+    let mut bench = bench(b"", Limits { idle: None, lifetime: Some(Duration::from_secs(60)) });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    expect(&mut bench.client, &TO_CLIENT).await;
+    expect(&mut bench.upstream, &TO_UPSTREAM).await;
+    bench.upstream.write_all(&TO_CLIENT).await.unwrap();
+    expect_end(&mut bench.client).await;
+    // The client never answers, and is cut.
+    let summary = bench.relay.await.unwrap();
+    assert_eq!((summary.closed_by, summary.was_cut), (Some(Side::Gateway), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_leave_one_after_the_other() {
+    let mut bench = bench(b"", Limits::default());
+    bench.departures.begin(2, Duration::from_millis(20));
+    let _first = bench.departures.next();
+    let began = tokio::time::Instant::now();
+    expect(&mut bench.client, &TO_CLIENT).await;
+    assert_eq!(began.elapsed(), Duration::from_millis(10));
+}
+
+#[tokio::test]
+async fn what_is_not_framing_is_relayed_and_said_so() {
+    let mut bench = bench(&[0x81, 1, b'a', 0x83, 0], Limits::default());
+    expect(&mut bench.client, &[0x81, 1, b'a', 0x83, 0]).await;
+    bench.client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await.unwrap();
+    expect(&mut bench.upstream, &[0x82, 0x80, 0, 0, 0, 0]).await;
+    drop((bench.client, bench.upstream));
+    let summary = bench.relay.await.unwrap();
+    assert!(!summary.is_valid);
+    assert_eq!((summary.received.messages, summary.sent.messages), (1, 1));
 }
