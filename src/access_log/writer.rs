@@ -23,7 +23,7 @@ use super::Record;
 use crate::config::{LogFormat, Sink};
 
 /// The most bytes that wait for the sink.
-const MOST: usize = 4 * 1024 * 1024;
+const MOST: usize = 1024 * 1024;
 
 /// A buffer larger than this is given back once it is empty.
 const USUAL: usize = 64 * 1024;
@@ -55,17 +55,26 @@ struct Waiting {
     lines: u64,
     /// The file is to be opened anew before the next line.
     reopen: bool,
-    /// The log is gone, and so is the thread once everything is written.
-    has_ended: bool,
-    /// Somebody waits for everything to be written.
-    in_haste: bool,
+    pace: Pace,
     /// Whether the thread is writing just now.
     is_writing: bool,
 }
 
+/// How the thread goes about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pace {
+    /// It lets lines gather.
+    #[default]
+    Gather,
+    /// Somebody waits for everything to be written.
+    Haste,
+    /// The log is gone, and so is the thread once everything is written.
+    End,
+}
+
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && !self.reopen && !self.has_ended
+        self.bytes.is_empty() && !self.reopen && self.pace != Pace::End
     }
 }
 
@@ -129,17 +138,17 @@ impl AccessLog {
     /// Waits until every line handed over so far is written, at most `patience`.
     pub fn flush(&self, patience: Duration) {
         let mut waiting = self.shared.waiting();
-        waiting.in_haste = true;
+        waiting.pace = Pace::Haste;
         self.shared.begun.notify_one();
         let is_unwritten = |waiting: &mut Waiting| !waiting.is_empty() || waiting.is_writing;
         let waited = self.shared.written.wait_timeout_while(waiting, patience, is_unwritten);
-        waited.unwrap_or_else(PoisonError::into_inner).0.in_haste = false;
+        waited.unwrap_or_else(PoisonError::into_inner).0.pace = Pace::Gather;
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        self.shared.waiting().has_ended = true;
+        self.shared.waiting().pace = Pace::End;
         self.shared.begun.notify_one();
     }
 }
@@ -172,7 +181,7 @@ impl Writer {
             waiting.is_writing = true;
             let lines = std::mem::take(&mut waiting.lines);
             let reopen = std::mem::take(&mut waiting.reopen);
-            let has_ended = waiting.has_ended;
+            let has_ended = waiting.pace == Pace::End;
             drop(waiting);
             if reopen {
                 self.reopen();
@@ -187,7 +196,7 @@ impl Writer {
                 return;
             }
             // Whoever is in haste, and a buffer that fills, do not wait.
-            let goes_on = |waiting: &mut Waiting| !waiting.in_haste && !waiting.has_ended;
+            let goes_on = |waiting: &mut Waiting| waiting.pace == Pace::Gather;
             if waiting.bytes.len() < MOST / 8 {
                 let _ = shared.begun.wait_timeout_while(waiting, GATHER, goes_on);
             }
