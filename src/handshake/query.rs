@@ -62,8 +62,11 @@ impl Segment<'_> {
         if names.iter().all(|name| self.name.len() < name.len()) {
             return false;
         }
-        let decoded = decode(self.name);
-        names.iter().any(|name| name.as_bytes() == decoded.as_ref())
+        if !is_encoded(self.name) {
+            return names.iter().any(|name| name.as_bytes() == self.name);
+        }
+        // Compared as it is decoded: a name that is another's costs no memory.
+        names.iter().any(|name| decoded(self.name).eq(name.bytes()))
     }
 }
 
@@ -77,12 +80,26 @@ pub fn segments(query: &[u8]) -> impl Iterator<Item = Segment<'_>> {
 
 /// Decodes a name or a value: `+` is a space, and each valid `%XX` is decoded once.
 pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
-    if !raw.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+    if !is_encoded(raw) {
         return Cow::Borrowed(raw);
     }
-    // Spaces first: a decoded `%2B` must stay a plus.
-    let spaced: Vec<u8> = raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    Cow::Owned(percent_encoding::percent_decode(&spaced).collect())
+    // Never longer than it was, so what may be a credential is not left behind by a growing vector.
+    let mut out = Vec::with_capacity(raw.len());
+    out.extend(decoded(raw));
+    Cow::Owned(out)
+}
+
+/// Whether decoding changes anything of it, or might.
+fn is_encoded(raw: &[u8]) -> bool {
+    raw.iter().any(|byte| matches!(byte, b'+' | b'%'))
+}
+
+/// The decoded bytes, one after the other. No escape reaches across a `+`, so what stands between
+/// two is decoded by itself, and a decoded `%2B` stays a plus.
+fn decoded(raw: &[u8]) -> impl Iterator<Item = u8> {
+    let mut pieces = raw.split(|byte| *byte == b'+').map(percent_encoding::percent_decode);
+    let first = pieces.next().into_iter().flatten();
+    first.chain(pieces.flat_map(|piece| std::iter::once(b' ').chain(piece)))
 }
 
 /// Splits at the first `separator`, which belongs to neither side.

@@ -24,12 +24,12 @@ class Unavailable(Exception):
 class Contestant:
     """One proxy in one configuration. `command` gets the configuration's file as its last word."""
 
-    def __init__(self, name, files=(), program=None, command=(), environment=(), version=(), bulk=False):
+    def __init__(self, name, files=(), program=None, command=(), environment=(), version=(), marks=(), check=()):
         self.name = name
         self.files, self.program, self.command = files, program, command
         self.environment, self.version_command = dict(environment), version
-        # A variant that is tuned for bulk takes part in the streams only.
-        self.bulk = bulk
+        # A variant is tuned for some rows, and takes part in those only; its marks select lines.
+        self.marks, self.check_command = marks, check
         self.version = "-"
         self.job = {}
         self.carrier = "field"
@@ -47,15 +47,31 @@ class Contestant:
         said = subprocess.run([program, *self.version_command], capture_output=True, text=True, timeout=30)
         self.version = short_version(said.stdout + said.stderr)
 
-    def start(self, folder, tls):
+    @property
+    def is_variant(self):
+        return bool(self.marks)
+
+    def check(self, folder):
+        """Has the program itself look through its configuration, where it can."""
+        if not self.check_command:
+            return
+        words = [self.command[0], *self.check_command, str(folder / self.files[0])]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=folder, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            said = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
+            raise Unavailable("its own checker refuses the configuration: " + said[-1].replace(str(folder), "…")[:200])
+
+    def start(self, folder, tls, check=False):
         folder = folder / self.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         port, admin = free_ports(2)
         values = {"port": port, "admin": admin, "upstream": self.upstream_port, "folder": folder, **(tls or {})}
-        kept = {"tls": bool(tls), "plain": not tls, "bulk": self.bulk}
+        kept = {"tls": bool(tls), "plain": not tls, "wide": False, "splice": False, **dict.fromkeys(self.marks, True)}
         for file in self.files:
             (folder / file).write_text(fill((HERE / "rivals" / file).read_text(), values, kept))
+        if check:
+            self.check(folder)
         environment = {**os.environ, **self.environment, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
         with open(folder / "output.log", "wb") as output:
             process = subprocess.Popen(
@@ -208,21 +224,25 @@ def hushgate():
 
 def everybody():
     go = {"GOMAXPROCS": "2"}
-    nginx = {"files": ["nginx.conf"], "program": debian("nginx"), "version": ["-v"], "command": ["-c"]}
-    haproxy = {"files": ["haproxy.cfg"], "program": debian("haproxy"), "version": ["-v"], "command": ["-db", "-f"]}
+    nginx = {"files": ["nginx.conf"], "program": debian("nginx"), "version": ["-v"], "command": ["-c"],
+             "check": ["-t", "-q", "-c"]}
+    haproxy = {"files": ["haproxy.cfg"], "program": debian("haproxy"), "version": ["-v"], "command": ["-db", "-f"],
+               "check": ["-c", "-q", "-f"]}
     return [
         Contestant("direct"),
         Contestant("hushgate", ["hushgate.toml"], hushgate, ["run", "--config"], {"TOKIO_WORKER_THREADS": "2"},
-                   ["--version"]),
+                   ["--version"], check=["check", "--config"]),
         Contestant("nginx", **nginx),
-        Contestant("nginx-64k", **nginx, bulk=True),
+        Contestant("nginx-64k", **nginx, marks=["wide"]),
         Contestant("haproxy", **haproxy),
-        Contestant("haproxy-splice", **haproxy, bulk=True),
+        Contestant("haproxy-64k", **haproxy, marks=["wide"]),
+        Contestant("haproxy-splice", **haproxy, marks=["splice"]),
         Contestant("envoy", ["envoy.yaml"], pypi("envoy"),
-                   ["--concurrency", "2", "--disable-hot-restart", "--log-level", "error", "-c"],
-                   version=["--version"]),
+                   ["--concurrency", "2", "--disable-hot-restart", "--log-level", "error",
+                    "--file-flush-interval-msec", "1000", "-c"],
+                   version=["--version"], check=["--mode", "validate", "--log-level", "error", "-c"]),
         Contestant("caddy", ["Caddyfile"], pypi("caddy"), ["run", "--adapter", "caddyfile", "--config"], go,
-                   ["version"]),
+                   ["version"], check=["validate", "--adapter", "caddyfile", "--config"]),
         Contestant("traefik", ["traefik.yaml", "traefik-routes.yaml"], pypi("traefik"), ["--configfile"], go,
                    ["version"]),
     ]

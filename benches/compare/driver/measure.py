@@ -19,11 +19,17 @@ class Metric:
 
 
 class Row:
-    """One kind of load. `bulk` rows include the variants that are tuned for bulk."""
+    """One kind of load. `variants` names who takes part beside the plain configurations."""
 
-    def __init__(self, key, title, command, arguments, seconds, metrics, bulk=False, idle=False):
+    def __init__(self, key, title, command, arguments, seconds, metrics, variants=(), idle=False, growth=False, settle=4):
         self.key, self.title, self.command, self.arguments = key, title, command, arguments
-        self.seconds, self.metrics, self.bulk, self.idle = seconds, metrics, bulk, idle
+        self.seconds, self.metrics, self.variants = seconds, metrics, variants
+        self.idle, self.growth, self.settle = idle, growth, settle
+
+    def takes(self, contestant):
+        return contestant.is_proxy and contestant.name in self.variants if contestant.is_variant else (
+            contestant.is_proxy or not self.idle)
+
 
 
 def rate(title):
@@ -43,7 +49,7 @@ def rows(seconds):
     """Every row; `seconds` scales how long each is measured."""
     streams = [
         Row(f"{way}-{size}", f"{text} of {size // 1024} KiB frames, {['from the upstream', 'from the client'][way == 'up']}",
-            way, ["--sockets", "8", "--size", str(size)], 0.8 * seconds, STREAM, bulk=True)
+            way, ["--sockets", "8", "--size", str(size)], 0.8 * seconds, STREAM, variants=("nginx-64k", "haproxy-64k", "haproxy-splice"))
         for size, text in ((1024, "Stream"), (65536, "Stream")) for way in ("down", "up")
     ]
     idle = [
@@ -60,6 +66,32 @@ def rows(seconds):
         Row("requests", "Plain requests on 64 kept-alive connections", "requests", ["--sockets", "64"], seconds,
             [*rate("per second"), CPU]),
     ]
+
+
+GROWTH = [
+    IDLE[0],
+    Metric("cpu_open", "CPU s to open, with a message each", False, 3),
+    Metric("cpu_idle", "CPU ms in an idle second", False, 2),
+    Metric("cpu_round", "CPU s for one more message each", False, 3),
+    IDLE[2],
+]
+
+
+def growth_rows(seconds):
+    """How cost grows: with the sockets that are open, and with the parameters that are not ours."""
+    sockets = [
+        Row(f"sockets-{count}", f"{count:,} sockets, after one message of 128 bytes each", "idle",
+            ["--sockets", str(count), "--size", "128"], 5 * seconds, GROWTH, idle=True, growth=True, settle=10)
+        for count in (1000, 3000, 9000)
+    ]
+    # HAProxy takes heads of 16 KiB unless its buffers are larger.
+    others = [
+        Row(f"parameters-{count}", f"Opening handshakes with {count:,} other parameters", "handshakes",
+            ["--sockets", "40", "--others", str(count)], 1.2 * seconds, [*rate("per second"), CPU],
+            variants=("haproxy-64k",))
+        for count in (0, 10, 100, 1000)
+    ]
+    return [*sockets, *others]
 
 
 class Upstream:
@@ -111,17 +143,17 @@ def last_line(text):
     return lines[-1][:160] if lines else "no word"
 
 
-def measure(row, contestant, tls):
+def measure(row, contestant, tls, upstream):
     """One measurement: a dictionary by the keys of the row's metrics, and the errors."""
     words = [LOAD, row.command, address(contestant), "--carrier", contestant.carrier, *row.arguments, *roots(tls)]
-    if row.seconds:
+    if row.seconds and not row.idle:
         words += ["--time", f"{int(row.seconds * 1000)}ms"]
     load = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Nothing here may hang, whatever a contestant does.
-    guard = threading.Timer(40, load.kill)
+    guard = threading.Timer(180 if row.growth else 60, load.kill)
     guard.start()
     try:
-        return exchange(row, contestant, load)
+        return exchange(row, contestant, load, upstream)
     except (BrokenPipeError, json.JSONDecodeError):
         load.kill()
         return {"failed": last_line(load.stderr.read())}
@@ -133,20 +165,28 @@ def measure(row, contestant, tls):
         load.stderr.close()
 
 
-def exchange(row, contestant, load):
+def exchange(row, contestant, load, upstream):
     pid = contestant.running.process.pid if contestant.running else None
     if load.stdout.readline() != "ready\n":
         return {"failed": last_line(load.stderr.read())}
     time.sleep(0.4 if row.idle else 0.05)
-    before = (processes.memory_kib if row.idle else processes.processor_seconds)(pid) if pid else None
+    before = processes.memory_kib(pid) if row.idle else None
+    watch = processes.Watch([each for each in (load.pid, upstream, pid) if each])
+    result, cpu = ask(load, pid, 0 if row.idle else 0.1)
+    others = {"others": watch.others()}
+    if row.idle:
+        return {**idle(row, load, result, cpu, pid, before), **others}
+    return {**rates(result, cpu), **others}
+
+
+def ask(load, pid, pause):
+    """Has the load do its work, and gives back the result and the processor time that the proxy took."""
+    before = processes.processor_seconds(pid) if pid else None
     load.stdin.write("\n")
     load.stdin.flush()
     result = json.loads(load.stdout.readline())
-    if row.idle:
-        return idle(contestant, load, result, pid, before)
-    time.sleep(0.1)
-    cpu = processes.processor_seconds(pid) - before if pid else None
-    return rates(result, cpu)
+    time.sleep(pause)
+    return result, processes.processor_seconds(pid) - before if pid else None
 
 
 def rates(result, cpu):
@@ -162,28 +202,47 @@ def rates(result, cpu):
     return out
 
 
-def idle(contestant, load, result, pid, before):
+def settled(pid, start, patience):
+    """The least memory within so many seconds, or as soon as it is back or two seconds bring no more."""
+    least, since, end = processes.memory_kib(pid)["Rss"], time.monotonic(), time.monotonic() + patience
+    while time.monotonic() < min(end, since + 2 if patience < 10 else end) and least > start + 1024:
+        time.sleep(0.25)
+        now = processes.memory_kib(pid)["Rss"]
+        if now < least - 256:
+            since = time.monotonic()
+        least = min(least, now)
+    return least
+
+
+def idle(row, load, result, cpu, pid, before):
     time.sleep(0.4)
     during = processes.memory_kib(pid)
+    more = {}
+    if row.growth:
+        more["cpu_open"], began = cpu, processes.processor_seconds(pid)
+        time.sleep(row.seconds)
+        more["cpu_idle"] = (processes.processor_seconds(pid) - began) / row.seconds * 1000
+        again, more["cpu_round"] = ask(load, pid, 0)
+        result = {**result, "errors": result["errors"] + again["errors"],
+                  "first_error": result["first_error"] or again["first_error"]}
     load.stdin.close()
     load.wait()
-    time.sleep(0.6)
-    after = processes.memory_kib(pid)
+    after = settled(pid, before["Rss"], row.settle)
     count = max(result["count"], 1)
     return {
-        "errors": result["errors"], "first_error": result["first_error"],
+        **more, "errors": result["errors"], "first_error": result["first_error"],
         "pss": (during["Pss"] - before["Pss"]) / count, "rss": (during["Rss"] - before["Rss"]) / count,
-        "private": (during["Private"] - before["Private"]) / count, "left": (after["Rss"] - before["Rss"]) / 1024,
+        "private": (during["Private"] - before["Private"]) / count, "left": (after - before["Rss"]) / 1024,
     }
 
 
-def one_round(number, chosen, contestants, folder, tls, results, say):
+def one_round(number, chosen, contestants, folder, tls, upstream, results, say):
     """Every contestant once in every row; who begins changes from row to row."""
     # Idle memory is read of fresh processes, or an earlier load's leftovers would hide it.
     for turn, row in enumerate(row for row in chosen if row.idle):
-        for contestant in rotated([each for each in contestants if each.is_proxy and not each.bulk], number + turn):
+        for contestant in rotated([each for each in contestants if row.takes(each)], number + turn):
             contestant.start(folder, tls)
-            keep(results, row, contestant, measure(row, contestant, tls))
+            keep(results, row, contestant, measure(row, contestant, tls, upstream))
             contestant.stop()
         say(f"round {number + 1}: {row.title}")
     others = [row for row in chosen if not row.idle]
@@ -193,8 +252,8 @@ def one_round(number, chosen, contestants, folder, tls, results, say):
         if contestant.is_proxy:
             contestant.start(folder, tls)
     for turn, row in enumerate(others):
-        for contestant in rotated([each for each in contestants if row.bulk or not each.bulk], number + turn):
-            keep(results, row, contestant, measure(row, contestant, tls))
+        for contestant in rotated([each for each in contestants if row.takes(each)], number + turn):
+            keep(results, row, contestant, measure(row, contestant, tls, upstream))
         say(f"round {number + 1}: {row.title}")
     for contestant in contestants:
         contestant.stop()

@@ -5,9 +5,9 @@ from .measure import ratios, summary, values
 
 LABELS = {
     "direct": "direct", "hushgate": "hushgate", "nginx": "nginx", "nginx-64k": "nginx, 64 KiB buffers",
-    "haproxy": "HAProxy", "haproxy-splice": "HAProxy, splice", "envoy": "Envoy", "caddy": "Caddy", "traefik": "Traefik",
+    "haproxy": "HAProxy", "haproxy-64k": "HAProxy, 64 KiB buffers", "haproxy-splice": "HAProxy, splice", "envoy": "Envoy", "caddy": "Caddy", "traefik": "Traefik",
 }
-RIVALS = ["nginx", "nginx-64k", "haproxy", "haproxy-splice", "envoy", "caddy", "traefik"]
+RIVALS = ["nginx", "nginx-64k", "haproxy", "haproxy-64k", "haproxy-splice", "envoy", "caddy", "traefik"]
 JOB = [
     ("query", "parameter moved to the field, query clean"),
     ("both", "parameter overrides the field"),
@@ -40,11 +40,28 @@ class Report:
         self.rivals = [name for name in RIVALS if name in self.names]
 
     def taking_part(self, row):
+        return [each for each in self.present if row.takes(each)]
+
+    def failures(self):
+        """What went wrong with hushgate, for the exit code."""
+        if "hushgate" in self.absent:
+            return [f"hushgate takes no part: {self.absent['hushgate']}"]
         out = []
-        for each in self.present:
-            if (row.bulk or not each.bulk) and (each.is_proxy or not row.idle):
-                out.append(each)
+        for row in self.rows:
+            for one in self.results.get((row.key, "hushgate"), []):
+                if one.get("failed") or one.get("errors"):
+                    out.append(f"{row.key}: {one.get('failed') or one.get('first_error')}")
         return out
+
+    def disturbed(self, row):
+        """A warning, if other processes took more than a tenth of the machine during a measurement."""
+        shares = [one["others"] for each in self.taking_part(row)
+                  for one in self.results.get((row.key, each.name), []) if "others" in one]
+        many = [share for share in shares if share > 0.1]
+        if not many:
+            return []
+        return ["", f"**Disturbed:** other processes took more than 10 % of the processors in {len(many)} of "
+                    f"{len(shares)} measurements, at most {max(many):.0%}."]
 
     def best(self, row, metric):
         """The rival with the best median, and that median."""
@@ -130,13 +147,43 @@ class Report:
             out += ["", "† cannot do the job, so its clients send the field and a clean URL: it has less to do. It counts",
                     "as a rival all the same."]
         for row in self.rows:
-            out += ["", f"## {row.title} (`{row.key}`)", ""] + self.row_lines(row)
+            out += ["", f"## {row.title} (`{row.key}`)", ""] + self.row_lines(row) + self.disturbed(row)
         return "\n".join(out) + "\n"
+
+    @property
+    def kind(self):
+        return ("-growth" if self.given.growth else "") + ("-tls" if self.given.tls else "")
+
+    def summary_block(self, name):
+        """What benches/README.md says of these results."""
+        lines = [line for line in self.summary_lines()]
+        counts = {word: sum(line[-1] == word for line in lines) for word in ("ahead", "even", "behind")}
+        where = self.circumstances
+        return [
+            f"![Bars of the medians](results/{name}.svg)", "",
+            f"`{where['command']}` at commit {where['commit']} on {where['date']}: {where['machine']}. "
+            f"The machine was shared: {where['shared']}. [The whole table](results/{name}.md) has every rival.", "",
+            *table(["", "hushgate", "best rival", "ratio", "better is", ""], lines), "",
+            f"hushgate is ahead in {counts['ahead']} of these, even in {counts['even']}, behind in {counts['behind']}.",
+        ]
+
+    def put_into(self, readme, name):
+        """Replaces the block of this kind of results; the markers have to be there."""
+        begin, end = (f"<!-- {word} {('results' + self.kind)} -->" for word in ("begin", "end"))
+        before, found, rest = readme.read_text().partition(begin)
+        if not found or end not in rest:
+            raise SystemExit(f"{readme.name} has no {begin} … {end}")
+        body = "\n".join(self.summary_block(name))
+        readme.write_text(f"{before}{begin}\n{body}\n{end}{rest.partition(end)[2]}")
 
     def write(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        name = self.circumstances["date"] + ("-tls" if self.given.tls else "")
+        name = self.circumstances["date"] + self.kind
         picture, text = folder / f"{name}.svg", folder / f"{name}.md"
         picture.write_text(chart.draw(self, LABELS))
         text.write_text(self.markdown(picture.name))
-        return [text, picture]
+        readme = folder.parent / "README.md"
+        if not readme.exists():
+            return [text, picture]
+        self.put_into(readme, name)
+        return [text, picture, readme]

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{CREDENTIAL, REST, frame};
+use crate::{CREDENTIAL, REST, frame, others};
 
 /// The example of RFC 6455.
 const NONCE: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -52,6 +52,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub(crate) struct Client {
     address: SocketAddr,
     carrier: Carrier,
+    /// What stays of the query.
+    rest: String,
     tls: Option<TlsConnector>,
 }
 
@@ -71,7 +73,13 @@ impl Client {
             config.resumption = Resumption::disabled();
             TlsConnector::from(Arc::new(config))
         });
-        Self { address: target.address, carrier: target.carrier, tls }
+        Self { address: target.address, carrier: target.carrier, rest: REST.to_owned(), tls }
+    }
+
+    /// A client whose queries have so many other parameters.
+    pub(crate) fn with_others(mut self, count: usize) -> Self {
+        self.rest = format!("{REST}{}", others(count));
+        self
     }
 
     pub(crate) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
@@ -85,10 +93,11 @@ impl Client {
 
     /// A request's head for this path, with the credential where the carrier wants it.
     pub(crate) fn head(&self, path: &str, fields: &str) -> String {
+        let rest = &self.rest;
         let query = match self.carrier {
-            Carrier::Query | Carrier::Both => format!("{REST}&session_api_key={CREDENTIAL}"),
-            Carrier::Encoded => format!("{REST}&session%5Fapi_key={CREDENTIAL}"),
-            Carrier::Field => REST.to_owned(),
+            Carrier::Query | Carrier::Both => format!("{rest}&session_api_key={CREDENTIAL}"),
+            Carrier::Encoded => format!("{rest}&session%5Fapi_key={CREDENTIAL}"),
+            Carrier::Field => rest.clone(),
         };
         let field = match self.carrier {
             Carrier::Query | Carrier::Encoded => String::new(),

@@ -12,27 +12,29 @@ use crate::{
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
-async fn one(client: &Client, frame: &[u8], payload: &[u8]) -> Result<(), String> {
-    client.open("/echo").await?.echo(frame, payload).await
+async fn one(client: &Client, path: &str, frame: &[u8], payload: &[u8]) -> Result<(), String> {
+    client.open(path).await?.echo(frame, payload).await
 }
 
 pub(crate) async fn run(load: &Load) {
-    let client = Client::new(&load.target);
+    // The upstream sees by the path how much of the query must be left.
+    let client = Client::new(&load.target).with_others(load.others);
+    let path = format!("/others/{}", load.others);
     let payload = vec![b'm'; load.size];
     let frame = frame::build(frame::BINARY, &payload, true);
     for _ in 0..200 {
-        one(&client, &frame, &payload).await.expect("a handshake to warm up");
+        one(&client, &path, &frame, &payload).await.expect("a handshake to warm up");
     }
     results::ready().await;
     let began = Instant::now();
     let end = began + load.time;
     let lanes = (0..load.sockets).map(|_| {
-        let (client, frame, payload) = (client.clone(), frame.clone(), payload.clone());
+        let (client, path, frame, payload) = (client.clone(), path.clone(), frame.clone(), payload.clone());
         async move {
             let mut tally = Tally::default();
             while Instant::now() < end {
                 let start = Instant::now();
-                match timeout(PATIENCE, one(&client, &frame, &payload)).await {
+                match timeout(PATIENCE, one(&client, &path, &frame, &payload)).await {
                     Ok(Ok(())) => {
                         tally.count += 1;
                         tally.latencies.push(start.elapsed());

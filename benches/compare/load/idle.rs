@@ -1,16 +1,20 @@
-//! Sockets that have carried one message and then are quiet.
+//! Sockets that have carried one message and then are quiet, but for a message on each of them
+//! whenever the driver asks.
 
 use tokio::time::{Duration, Instant};
 
 use crate::{
     Load,
-    client::Client,
+    client::{Client, Socket},
     frame,
     results::{self, Tally},
 };
 
-/// How many sockets are being opened at a time.
+/// How many sockets are worked on at a time.
 const LANES: usize = 32;
+
+/// For how long all sockets may take to open, or to carry one message each.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(load: &Load) {
     let client = Client::new(&load.target);
@@ -31,23 +35,43 @@ pub(crate) async fn run(load: &Load) {
             let mut tally = Tally::default();
             let mut sockets = Vec::new();
             for _ in 0..share {
-                let opened = async {
-                    let mut socket = client.open("/echo").await?;
-                    socket.echo(&frame, &payload).await?;
-                    Ok::<_, String>(socket)
-                };
-                match opened.await {
-                    Ok(mut socket) => {
-                        tally.count += 1;
-                        socket.buffer = Vec::new();
-                        sockets.push(socket);
-                    }
+                match client.open("/echo").await {
+                    Ok(socket) => carry(socket, &frame, &payload, &mut sockets, &mut tally).await,
                     Err(why) => tally.fail(why),
                 }
             }
             (tally, sockets)
         }
     });
-    let (tally, _sockets) = Tally::gather(work, began + Duration::from_secs(20)).await;
-    results::finish(&tally.json(began.elapsed())).await;
+    let (tally, mut sockets) = Tally::gather(work, began + PATIENCE).await;
+    let mut done = tally.json(began.elapsed());
+    while results::again(&done).await {
+        let began = Instant::now();
+        let work = sockets.into_iter().map(|open: Vec<Socket>| {
+            let (frame, payload) = (frame.clone(), payload.clone());
+            async move {
+                let mut tally = Tally::default();
+                let mut sockets = Vec::new();
+                for socket in open {
+                    carry(socket, &frame, &payload, &mut sockets, &mut tally).await;
+                }
+                (tally, sockets)
+            }
+        });
+        let (tally, kept) = Tally::gather(work, began + PATIENCE).await;
+        sockets = kept;
+        done = tally.json(began.elapsed());
+    }
+}
+
+/// Sends one message there and back, and keeps the socket if that went well.
+async fn carry(mut socket: Socket, frame: &[u8], payload: &[u8], kept: &mut Vec<Socket>, tally: &mut Tally) {
+    match socket.echo(frame, payload).await {
+        Ok(()) => {
+            tally.count += 1;
+            socket.buffer = Vec::new();
+            kept.push(socket);
+        }
+        Err(why) => tally.fail(why),
+    }
 }

@@ -29,8 +29,13 @@ use clap::{Args, Parser, Subcommand};
 /// The credential that clients present and that the upstream wants to see.
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
-/// What stays of every query once the parameter is cut.
+/// What stays of every query once the parameter is cut, before any other parameters.
 const REST: &str = "?after=1";
+
+/// So many other parameters: in alphabetical order, since some proxies sort what they keep.
+fn others(count: usize) -> String {
+    (0..count).map(|number| format!("&name{number:04}=value{:02}", number % 100)).collect()
+}
 
 #[derive(Parser)]
 #[command(about = "The load generator and the upstream of the comparison")]
@@ -55,7 +60,8 @@ enum Command {
     Up(Load),
     /// Sends frames as fast as they are taken, from the upstream
     Down(Load),
-    /// Opens sockets, sends one message on each, and holds them
+    /// Opens sockets, sends one message on each, and holds them; each line that arrives after that is
+    /// one more message on each of them
     Idle(Load),
     /// Sends plain requests on connections that are kept alive
     Requests(Load),
@@ -71,9 +77,12 @@ struct Load {
     /// How many bytes a message has
     #[arg(long, default_value_t = 128)]
     size: usize,
-    /// For how long
+    /// For how long; `idle` takes as long as it needs
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
     time: Duration,
+    /// How many other parameters the queries of `handshakes` have
+    #[arg(long, default_value_t = 0)]
+    others: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]

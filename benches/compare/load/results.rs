@@ -19,8 +19,13 @@ pub(crate) async fn ready() {
 
 /// Prints the results, and waits until they and the open sockets are no longer needed.
 pub(crate) async fn finish(results: &Value) {
+    while again(results).await {}
+}
+
+/// Prints the results, and waits for the word to do it once more, or for the end.
+pub(crate) async fn again(results: &Value) -> bool {
     print(&results.to_string());
-    while line().await > 0 {}
+    line().await > 0
 }
 
 async fn line() -> usize {

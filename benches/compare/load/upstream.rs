@@ -4,9 +4,10 @@
 //! A handshake gets its 101 if the credential field is there exactly once with the right value and
 //! the query is clean, else 403. `/echo` sends every message back, `/sink` counts what it gets, and
 //! `/source/SIZE` sends frames of that size. The last two begin with the text `go` and answer the
-//! text `end` with the number of payload bytes.
+//! text `end` with the number of payload bytes. `/others/COUNT` is an echo as well; its query must
+//! still have so many other parameters.
 
-use std::io;
+use std::{io, sync::LazyLock};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,9 +16,15 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::{CREDENTIAL, REST, frame, results};
+use crate::{CREDENTIAL, REST, frame, others, results};
 
 const BODY: &[u8] = &[b'x'; 128];
+
+/// As many other parameters as a query may have here, and where those of each number end.
+static OTHERS: LazyLock<(String, Vec<usize>)> = LazyLock::new(|| {
+    let lengths = (0..=1000).map(|count| others(count).len());
+    (others(1000), lengths.collect())
+});
 
 pub(crate) async fn serve(ports: &[u16]) {
     let mut listeners = JoinSet::new();
@@ -100,7 +107,7 @@ fn judge(buffer: &[u8]) -> io::Result<Option<(Answer, usize)>> {
         let lines = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
         lines.map(|field| field.value).collect::<Vec<_>>()
     };
-    let clean = request.path.and_then(|target| target.strip_suffix(REST)).filter(|path| !path.contains('?'));
+    let clean = request.path.and_then(clean_path);
     let answer = match (clean, values("Sec-WebSocket-Key").first()) {
         (Some(_), None) => Answer::Plain,
         (None, None) => Answer::BadQuery,
@@ -110,6 +117,15 @@ fn judge(buffer: &[u8]) -> io::Result<Option<(Answer, usize)>> {
         (_, Some(_)) => Answer::Forbidden,
     };
     Ok(Some((answer, size)))
+}
+
+/// The path of a target whose query is what it should be, byte for byte.
+fn clean_path(target: &str) -> Option<&str> {
+    let (path, query) = target.split_at(target.find('?')?);
+    let count = path.strip_prefix("/others/").map_or(Some(0), |count| count.parse().ok())?;
+    let (all, lengths) = &*OTHERS;
+    let others = all.get(..*lengths.get::<usize>(count)?)?;
+    (query.strip_prefix(REST)? == others).then_some(path)
 }
 
 async fn echo(mut stream: TcpStream, mut buffer: Vec<u8>) -> io::Result<()> {

@@ -1,0 +1,28 @@
+//! The pure rooms: what a request costs before anything of it is sent anywhere, in time and in
+//! allocations. See ../README.md.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed benchmark")]
+
+mod access_log;
+mod allocations;
+mod handshake;
+mod samples;
+mod websocket;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+
+fn main() {
+    let criterion = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(3))
+        .configure_from_args();
+    let mut benchmarks = allocations::Benchmarks::new(criterion);
+    handshake::normalising(&mut benchmarks);
+    handshake::checking_a_credential(&mut benchmarks);
+    handshake::judging(&mut benchmarks);
+    access_log::redacting(&mut benchmarks);
+    access_log::writing_a_line(&mut benchmarks);
+    websocket::following(&mut benchmarks);
+    benchmarks.finish();
+}
