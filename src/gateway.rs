@@ -8,9 +8,9 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::proxy::HttpProxy;
+use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
-use tokio_rustls::TlsAcceptor;
 
 use self::{adapter::Adapter, downstream::Counters, upstream::Upstream};
 use crate::{
@@ -38,7 +38,7 @@ pub struct Snapshot {
     /// The valid configuration.
     pub config: Config,
     /// What serves TLS, where it is served.
-    pub acceptor: Option<TlsAcceptor>,
+    pub acceptor: Option<Arc<ServerConfig>>,
     upstream: Upstream,
     proxy: Arc<HttpProxy<Adapter>>,
 }

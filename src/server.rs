@@ -243,13 +243,13 @@ async fn accept(
 }
 
 /// Completes the TLS handshake, where there is one.
-async fn establish(stream: TcpStream, acceptor: Option<tokio_rustls::TlsAcceptor>) -> Option<Transport> {
+async fn establish(stream: TcpStream, acceptor: Option<Arc<rustls::ServerConfig>>) -> Option<Transport> {
     // Small frames must not wait for each other.
     let _ = stream.set_nodelay(true);
     connection::watch_for_vanished_peer(&stream);
     let Some(acceptor) = acceptor else { return Some(Transport::Tcp(stream)) };
-    let stream = tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await.ok()?.ok()?;
-    Some(Transport::Tls(Box::new(stream)))
+    let accepting = tls::Stream::accept(acceptor, stream);
+    Some(Transport::Tls(tokio::time::timeout(TLS_HANDSHAKE, accepting).await.ok()?.ok()?))
 }
 
 /// Reads every file that a configuration names, as a start would, and gives back every problem.
