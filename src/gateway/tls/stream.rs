@@ -103,15 +103,10 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if !self.session.is_handshaking() {
-                // Whoever takes its time over the last of it, the tickets, holds nobody up: what is
-                // left goes out with whatever is polled next.
-                return match self.poll_drain(cx, Half::Writer) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Pending | Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-                };
-            }
             ready!(Pin::new(&mut *self).poll_flush(cx))?;
+            if !self.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
             ready!(self.poll_fill(cx, &mut ReadBuf::new(&mut [])))?;
         }
     }
