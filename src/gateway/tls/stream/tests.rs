@@ -341,7 +341,7 @@ proptest! {
             let (ours, theirs) = pair(if is_old { &TLS12 } else { &TLS13 }, room).await;
             let (mut read, mut write) = split(ours);
             let (mut their_read, mut their_write) = split(theirs);
-            let sends = |sizes: Vec<usize>| sizes.into_iter().map(move |size| pattern(size));
+            let sends = |sizes: Vec<usize>| sizes.into_iter().map(pattern);
             let (all_up, all_down): (Vec<_>, Vec<_>) =
                 (sends(up.clone()).flatten().collect(), sends(down.clone()).flatten().collect());
             let write_down = async {
