@@ -15,12 +15,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use pingora::proxy::HttpProxy;
+use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::Instant,
 };
-use tokio_rustls::TlsAcceptor;
 
 use self::{adapter::Adapter, downstream::Counters, upstream::Upstream};
 use crate::{
@@ -49,7 +49,7 @@ pub struct Snapshot {
     /// The valid configuration.
     pub config: Config,
     /// What serves TLS, where it is served.
-    pub acceptor: Option<TlsAcceptor>,
+    pub acceptor: Option<Arc<ServerConfig>>,
     upstream: Upstream,
     /// One for each worker, so that a pooled connection stays on its thread.
     proxies: Vec<Arc<HttpProxy<Adapter>>>,

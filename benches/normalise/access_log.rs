@@ -6,7 +6,7 @@ use std::{
 };
 
 use hushgate::{
-    access_log::{Event, Method, Outcome, Record, RedactedTarget, RequestId, Side},
+    access_log::{Closing, Event, Method, Outcome, Record, RedactedTarget, RequestId, Side},
     config::LogFormat,
     handshake::CredentialSource,
 };
@@ -58,8 +58,13 @@ pub(crate) fn writing_a_line(benchmarks: &mut Benchmarks) {
                 duration: Duration::from_micros(6_113),
                 bytes_received: 402,
                 bytes_sent: 129,
-                close_code: is_close.then_some(1000),
-                closed_by: is_close.then_some(Side::Client),
+                closing: is_close.then_some(Closing {
+                    code: Some(1000),
+                    by: Some(Side::Client),
+                    messages_received: 3,
+                    messages_sent: 14,
+                    is_valid: true,
+                }),
             };
             record.line(format)
         });

@@ -16,12 +16,13 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType, raw_connect::ProxyDigest,
 };
+use rustls::server::UnbufferedServerConnection;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::server::TlsStream;
 
+use super::tls;
 use crate::handshake::{chunks::Chunks, head::Body};
 
 /// What a client's bytes travel on.
@@ -29,8 +30,8 @@ use crate::handshake::{chunks::Chunks, head::Body};
 pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
-    /// TLS; boxed, because it is a hundred times the size.
-    Tls(Box<TlsStream<TcpStream>>),
+    /// TLS on TCP.
+    Tls(tls::Stream<UnbufferedServerConnection, TcpStream>),
 }
 
 /// The most that is read ahead of a request that is still being answered.
@@ -159,7 +160,7 @@ impl Downstream {
     fn poll_transport(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.transport {
             Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 
@@ -239,7 +240,7 @@ impl AsyncWrite for Downstream {
         let this = self.get_mut();
         let written = match &mut this.transport {
             Transport::Tcp(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
-            Transport::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_write(cx, bytes)),
+            Transport::Tls(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
         }?;
         this.counters.sent.fetch_add(u64::try_from(written).unwrap_or(0), Ordering::Relaxed);
         Poll::Ready(Ok(written))
@@ -248,14 +249,14 @@ impl AsyncWrite for Downstream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

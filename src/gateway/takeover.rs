@@ -97,7 +97,7 @@ pub(super) async fn run(
             tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
         }
         Transport::Tls(client) => {
-            watch_for_lost_peer(client.get_ref().0, config.limits.vanished_timeout);
+            watch_for_lost_peer(client.transport(), config.limits.vanished_timeout);
             tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
         }
     }

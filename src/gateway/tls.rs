@@ -10,9 +10,12 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
 };
 use thiserror::Error;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
+
+mod stream;
+
+pub use self::stream::Stream;
 
 /// A file that is missing, unreadable, or not what it should be.
 #[derive(Debug, Error)]
@@ -30,7 +33,7 @@ pub struct FileProblem {
 ///
 /// # Errors
 /// Names the file that is missing, unreadable, or does not fit the other.
-pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, FileProblem> {
+pub fn acceptor(files: &TlsFiles) -> Result<Arc<ServerConfig>, FileProblem> {
     let chain = certificates("listen.tls.certificate", &files.certificate)?;
     let file = &files.private_key_file;
     let at_fault = |problem: &str| problem_with("listen.tls.private_key_file", file, problem);
@@ -47,7 +50,7 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, FileProblem> {
             }
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 /// The roots to verify an `https` upstream against: those in the file, else the system's.

@@ -8,7 +8,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::TlsConnector;
 
 use super::{
     Unusable,
@@ -44,7 +43,7 @@ pub(super) fn pingora(config: &Config, workers: usize) -> ServerConf {
 /// The agent server of one snapshot.
 pub(super) struct Upstream {
     endpoint: Endpoint,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     resolver: Option<Resolver>,
     connect_timeout: Duration,
     response_timeout: Duration,
@@ -63,7 +62,7 @@ impl Upstream {
                 let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
                 let name =
                     ServerName::try_from(authority.host.clone()).map_err(|_| Unusable::UpstreamName)?;
-                Some((TlsConnector::from(Arc::new(client)), name))
+                Some((Arc::new(client), name))
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => None,
         };
@@ -112,7 +111,9 @@ impl Upstream {
             watch_for_vanished_peer(&stream);
             watch_for_lost_peer(&stream, self.vanished_timeout);
             Ok(match &self.tls {
-                Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
+                Some((config, name)) => {
+                    Box::new(tls::Stream::connect(Arc::clone(config), name.clone(), stream).await?)
+                }
                 None => Box::new(stream),
             })
         };

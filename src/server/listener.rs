@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{StartError, workers::Workers};
 use crate::{
-    gateway::{Gateway, Transport, connection},
+    gateway::{Gateway, Transport, connection, tls},
     phase::Phase,
 };
 
@@ -100,9 +100,9 @@ pub(super) async fn establish(stream: TcpStream, gateway: &Gateway) -> Option<Tr
     let mut phase = gateway.phase();
     let accepted = tokio::select! {
         biased;
-        accepted = timeout(TLS_HANDSHAKE, acceptor.accept(stream)) => accepted,
+        accepted = timeout(TLS_HANDSHAKE, tls::Stream::accept(acceptor, stream)) => accepted,
         // Nobody asked for anything yet.
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return None,
     };
-    Some(Transport::Tls(Box::new(accepted.ok()?.ok()?)))
+    Some(Transport::Tls(accepted.ok()?.ok()?))
 }
