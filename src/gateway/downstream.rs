@@ -37,6 +37,9 @@ pub enum Transport {
 /// The most that is read ahead of a request that is still being answered.
 const READ_AHEAD: usize = 16 * 1024;
 
+/// The longest piece of an answer that is kept back to leave together with the next.
+const LONGEST_KEPT: usize = 16 * 1024;
+
 /// Bytes that requests took and answers gave, readable after the connection is gone.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -70,6 +73,10 @@ pub struct Downstream {
     /// Read from the transport, and not yet from us.
     ahead: BytesMut,
     reading: Reading,
+    /// Written to us, and not yet to the transport.
+    unsent: BytesMut,
+    /// The next write is the head of an answer, and leaves together with what follows.
+    awaits_head: bool,
     counters: Arc<Counters>,
 }
 
@@ -91,7 +98,14 @@ impl std::fmt::Debug for Downstream {
 impl Downstream {
     /// Takes an accepted connection in.
     pub fn new(transport: Transport) -> Self {
-        Self { transport, ahead: BytesMut::new(), reading: Reading::Length(0), counters: Arc::default() }
+        Self {
+            transport,
+            ahead: BytesMut::new(),
+            reading: Reading::Length(0),
+            unsent: BytesMut::new(),
+            awaits_head: false,
+            counters: Arc::default(),
+        }
     }
 
     pub(super) fn counters(&self) -> Arc<Counters> {
@@ -126,6 +140,7 @@ impl Downstream {
             Body::Chunked => Reading::Chunks(Chunks::default()),
             Body::Length(length) => Reading::Length(length),
         };
+        self.awaits_head = true;
     }
 
     /// What it travels on, and what was read and not taken; for a relay.
@@ -151,6 +166,7 @@ impl Downstream {
     }
 
     async fn shutdown_write(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_send(cx)).await?;
         match &mut self.transport {
             Transport::Tcp(stream) => AsyncWriteExt::shutdown(stream).await,
             Transport::Tls(stream) => AsyncWriteExt::shutdown(stream).await,
@@ -162,6 +178,34 @@ impl Downstream {
             Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
+    }
+
+    fn poll_write_transport(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = match &mut self.transport {
+            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
+            Transport::Tls(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
+        }?;
+        self.counters.sent.fetch_add(u64::try_from(written).unwrap_or(0), Ordering::Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    /// Sends what was kept back.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let mut unsent = std::mem::take(&mut self.unsent);
+            let written = self.poll_write_transport(cx, &unsent);
+            if let Poll::Ready(Ok(written)) = written {
+                unsent.advance(written);
+            }
+            // An empty one frees its memory here.
+            if !unsent.is_empty() {
+                self.unsent = unsent;
+            }
+            if ready!(written)? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The body was read: only the end of the stream is still of interest, as it tells that
@@ -238,23 +282,38 @@ impl AsyncRead for Downstream {
 impl AsyncWrite for Downstream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.transport {
-            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
-            Transport::Tls(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
-        }?;
-        this.counters.sent.fetch_add(u64::try_from(written).unwrap_or(0), Ordering::Relaxed);
-        Poll::Ready(Ok(written))
+        // Pingora writes a head by itself; it waits for the first of the body, or for a flush.
+        if this.awaits_head && this.unsent.is_empty() && bytes.len() <= LONGEST_KEPT {
+            this.unsent.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        this.awaits_head = false;
+        if !this.unsent.is_empty() && bytes.len() <= LONGEST_KEPT && this.unsent.len() <= LONGEST_KEPT {
+            this.unsent.extend_from_slice(bytes);
+            // What the transport does not take now goes with the next write or flush.
+            return match this.poll_send(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(bytes.len())),
+            };
+        }
+        ready!(this.poll_send(cx))?;
+        this.poll_write_transport(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
+        let this = self.get_mut();
+        this.awaits_head = false;
+        ready!(this.poll_send(cx))?;
+        match &mut this.transport {
             Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        match &mut this.transport {
             Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
