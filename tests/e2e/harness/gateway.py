@@ -23,34 +23,46 @@ def binary() -> Path:
 
 
 class Gateway:
-    """`hushgate run` in front of one upstream, at the most talkative level its diagnostics have."""
+    """`hushgate run` in front of one upstream, by default at the most talkative level its diagnostics have."""
 
-    def __init__(self, folder: Path, upstream: str, certificate: Certificate | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        upstream: str,
+        certificate: Certificate | None = None,
+        *,
+        port: int = 0,
+        upstream_ca: Path | None = None,
+        drain_timeout: str = "5s",
+        log: str = "trace",
+    ):
         self.certificate = certificate
         tls = ""
         if certificate:
             tls = f'tls = {{ certificate = "{certificate.path}", private_key_file = "{certificate.private_key_path}" }}'
+        trust = f'ca_file = "{upstream_ca}"' if upstream_ca else ""
         config = folder / "gateway.toml"
         config.write_text(
             f"""
 [listen]
-address = "127.0.0.1:0"
+address = "127.0.0.1:{port}"
 {tls}
 [upstream]
 url = "{upstream}"
+{trust}
 [admin]
 address = "127.0.0.1:0"
 [limits]
 failed_attempts_per_minute = 0   # the suite is refused on purpose, over and over
 [drain]
-timeout = "5s"
+timeout = "{drain_timeout}"
 """
         )
         self.process = Process(
             "the gateway over TLS" if certificate else "the gateway",
             [str(binary()), "run", "--config", str(config)],
             folder,
-            clean_environment(folder, RUST_LOG="trace", RUST_BACKTRACE="full"),
+            clean_environment(folder, RUST_LOG=log, RUST_BACKTRACE="full"),
         )
 
     def ready(self) -> "Gateway":
