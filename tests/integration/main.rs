@@ -29,6 +29,8 @@ mod forwarding_fields;
 mod harness;
 /// Whether the stage itself would notice a leak.
 mod harness_itself;
+/// What an idle socket costs, by the thousand, and that it leaves nothing.
+mod idle;
 /// What follows on a connection: pipelining, smuggling, and requests hidden in bodies.
 mod judged_anew;
 /// Messages of 64 MiB, in one frame and in many: memory is flat.
