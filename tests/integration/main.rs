@@ -12,8 +12,15 @@
 
 /// The admin listener: probes, metrics, and nothing for clients.
 mod administered;
+/// Any bytes, split and timed anyhow, and every end, on sockets by the hundred: what comes out is what
+/// went in.
+mod any_bytes;
 /// `hushgate check` and the command line: messages, places, exit codes.
 mod checked;
+/// Clients that come and go for long, in every way: memory and descriptors stay flat.
+mod churned;
+/// Thousands of opening handshakes, many at once: none is lost.
+mod crowded;
 /// Standard error: what is said of ourselves, and that saying it stalls nobody.
 mod diagnosed;
 /// Who the client is: `X-Forwarded-*`, trusted proxies, and the address in the log.
@@ -22,8 +29,12 @@ mod forwarding_fields;
 mod harness;
 /// Whether the stage itself would notice a leak.
 mod harness_itself;
+/// What an idle socket costs, by the thousand, and that it leaves nothing.
+mod idle;
 /// What follows on a connection: pipelining, smuggling, and requests hidden in bodies.
 mod judged_anew;
+/// Messages of 64 MiB, in one frame and in many: memory is flat.
+mod large_messages;
 /// What one client, or all of them, may take: heads, fields, time, connections.
 mod limited;
 /// What is written of a request, where, and that writing stalls nobody.
@@ -48,6 +59,8 @@ mod reloaded;
 mod shipped;
 /// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.
 mod signalled;
+/// Hundreds of readers that stop: little is held, and nobody else waits.
+mod stopped_readers;
 /// Bodies that are large, slow, endless or cut short, in both directions.
 mod streaming;
 /// Requests that we refuse because a server behind us could read them differently.

@@ -15,6 +15,8 @@ use super::{
     PATIENCE, Stream, Upstream, canary, capture::Capture, eventually, http::Answer, setup::Setup, tls,
 };
 
+mod measured;
+
 /// The fields of an access line, which are fixed.
 const FIELDS: [&str; 13] = [
     "bytes_received",

@@ -4,8 +4,10 @@
 
 pub(crate) mod canary;
 pub(crate) mod capture;
+pub(crate) mod crowd;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod pattern;
 pub(crate) mod setup;
 pub(crate) mod stream;
 pub(crate) mod tls;
@@ -44,4 +46,10 @@ pub(crate) fn timed<T>(action: impl FnOnce() -> T) -> (Duration, T) {
 /// Whether the long form of a test was asked for.
 pub(crate) fn is_slow_run() -> bool {
     std::env::var_os("HUSHGATE_SLOW_TESTS").is_some_and(|value| value == "1")
+}
+
+/// Says what was measured, so that a limit can be judged; `--nocapture` shows it.
+#[expect(clippy::print_stderr, reason = "a test says what it measured")]
+pub(crate) fn measured(what: &str) {
+    eprintln!("measured: {what}");
 }

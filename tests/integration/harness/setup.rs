@@ -16,10 +16,15 @@ pub(crate) struct Setup {
 impl Setup {
     /// On free ports, before an upstream.
     pub(crate) fn before(upstream: &Upstream) -> Self {
+        Self::before_url(upstream.url())
+    }
+
+    /// The same before whatever answers there.
+    pub(crate) fn before_url(url: &str) -> Self {
         Self { settings: BTreeMap::new(), roots: None, is_log_read: true, descriptors: None }
             .set("listen.address", "127.0.0.1:0")
             .set("admin.address", "127.0.0.1:0")
-            .set("upstream.url", upstream.url())
+            .set("upstream.url", url)
             // The end of a test waits for nobody.
             .set("drain.timeout", "300ms")
     }

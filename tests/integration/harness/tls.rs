@@ -67,6 +67,13 @@ impl Authority {
 
 /// Connects as a client that trusts `roots` and expects a certificate for 127.0.0.1.
 pub(crate) fn connect(address: SocketAddr, roots: &Path) -> Stream {
+    let name = ServerName::IpAddress(address.ip().into());
+    let connection = ClientConnection::new(trusting(roots), name).unwrap();
+    Stream::tls_client(connection, TcpStream::connect(address).unwrap())
+}
+
+/// What a client does that trusts `roots`.
+pub(super) fn trusting(roots: &Path) -> Arc<ClientConfig> {
     let mut store = RootCertStore::empty();
     store.add(CertificateDer::from_pem_file(roots).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider())
@@ -75,9 +82,7 @@ pub(crate) fn connect(address: SocketAddr, roots: &Path) -> Stream {
         .with_root_certificates(store)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = ServerName::IpAddress(address.ip().into());
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    Stream::tls_client(connection, TcpStream::connect(address).unwrap())
+    Arc::new(config)
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
