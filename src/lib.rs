@@ -3,12 +3,12 @@
 //!
 //! # The way of a request
 //! ```text
-//! downstream ─▶ server: accept, TLS
+//! downstream ─▶ server: accept, hand over to a worker, TLS
 //!    ─▶ gateway::connection: read one head under a deadline; take one Snapshot of the configuration
 //!    ─▶ handshake::judge: what does it present, what may go on?                             (pure)
 //!         ├─ Refusal ─────────▶ gateway::refuse: an answer that gives no reason, then close
 //!         ├─ Opening handshake ▶ gateway::takeover: our own handshake upstream ─▶ its answer
-//!         │                       └─ 101 ─▶ relay: two streams until both have ended
+//!         │                       └─ 101 ─▶ relay: two streams until both have ended, in a task of its own
 //!         └─ Plain request ───▶ gateway::adapter: Pingora's HTTP proxy ─▶ response, next request
 //!    ─▶ access_log, metrics: one record                                   ◀ every exit ends here
 //! ```
@@ -19,6 +19,11 @@
 //! source is shown. A malformed head still writes a line of ours, and the limits of time and size
 //! hold for the head as a whole. Opening handshakes do not enter Pingora at all, since it cuts quiet
 //! sockets, loses early data, and cannot end them with a Close frame.
+//!
+//! There is a worker for each processor: a thread with a runtime of its own, which keeps a connection
+//! from its first byte to its last, together with its connections upstream. The main thread accepts,
+//! listens to signals and answers probes. An idle WebSocket costs its task, about a kibibyte, and no
+//! buffer: bytes pass through a scratch of the thread, in the relay as in TLS.
 //!
 //! # Invariants
 //! - Only [`gateway`] names Pingora. The pure rooms do no I/O, read no clock and take
@@ -43,7 +48,7 @@
 //! | [`demo`] | an embedded agent server behind a gateway, and the story of one key | I/O |
 //! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
 //! | [`gateway`] | the thin adapter between connections, the pure rooms, Pingora and the upstream | I/O |
-//! | [`relay`] | two streams after a 101: backpressure, half-close, idle limit, goodbye | I/O |
+//! | [`relay`] | two streams after a 101: backpressure, half-close, limits, goodbye | I/O |
 //! | [`metrics`] | Prometheus families, labelled by closed words only | |
 //! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |

@@ -6,7 +6,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::access_log::{Event, Record};
+use crate::access_log::{Event, Record, Side};
 
 /// The families of this process.
 #[derive(Clone)]
@@ -16,6 +16,9 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     durations: HistogramVec,
     open: IntGauge,
+    closed: IntCounterVec,
+    messages: IntCounterVec,
+    bytes: IntCounterVec,
     dropped: IntCounter,
     reloads: IntCounterVec,
     scrape: Arc<Mutex<()>>,
@@ -58,6 +61,21 @@ impl Metrics {
                 &["kind"],
             )?,
             open: IntGauge::new("hushgate_websockets_open", "WebSockets being relayed.")?,
+            closed: counters(
+                "hushgate_websockets_closed_total",
+                "Relayed WebSockets that have ended, by who closed them and with which code.",
+                &["closed_by", "close_code"],
+            )?,
+            messages: counters(
+                "hushgate_websocket_messages_total",
+                "Messages that passed on WebSockets, counted when a socket ends.",
+                &["direction"],
+            )?,
+            bytes: counters(
+                "hushgate_websocket_bytes_total",
+                "Bytes that passed on WebSockets, counted when a socket ends.",
+                &["direction"],
+            )?,
             dropped: IntCounter::new(
                 "hushgate_access_log_dropped_total",
                 "Access log lines that could not be written.",
@@ -81,6 +99,9 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.handshakes.clone()))?;
         metrics.registry.register(Box::new(metrics.durations.clone()))?;
         metrics.registry.register(Box::new(metrics.open.clone()))?;
+        metrics.registry.register(Box::new(metrics.closed.clone()))?;
+        metrics.registry.register(Box::new(metrics.messages.clone()))?;
+        metrics.registry.register(Box::new(metrics.bytes.clone()))?;
         metrics.registry.register(Box::new(metrics.dropped.clone()))?;
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;
         metrics.registry.register(Box::new(build))?;
@@ -91,7 +112,7 @@ impl Metrics {
     pub fn observe(&self, record: &Record) {
         let (kind, outcome) = (record.event.label(), record.outcome.label());
         match record.event {
-            Event::Close => return,
+            Event::Close => return self.closed(record),
             Event::Handshake => {
                 self.handshakes.with_label_values(&[record.credential_source.label(), outcome]).inc();
             }
@@ -99,6 +120,19 @@ impl Metrics {
         }
         self.requests.with_label_values(&[kind, outcome]).inc();
         self.durations.with_label_values(&[kind]).observe(record.duration.as_secs_f64());
+    }
+
+    fn closed(&self, record: &Record) {
+        let Some(closing) = record.closing else { return };
+        let by = closing.by.map_or("none", Side::label);
+        self.closed.with_label_values(&[by, code(closing.code)]).inc();
+        for (direction, messages, bytes) in [
+            ("received", closing.messages_received, record.bytes_received),
+            ("sent", closing.messages_sent, record.bytes_sent),
+        ] {
+            self.messages.with_label_values(&[direction]).inc_by(messages);
+            self.bytes.with_label_values(&[direction]).inc_by(bytes);
+        }
     }
 
     /// Counts a relayed socket until the guard is dropped.
@@ -131,6 +165,25 @@ impl Metrics {
     }
 }
 
+/// The label of a close code: a peer can send any, so those that it may choose freely share one.
+const fn code(code: Option<u16>) -> &'static str {
+    match code {
+        None => "none",
+        Some(1000) => "1000",
+        Some(1001) => "1001",
+        Some(1002) => "1002",
+        Some(1003) => "1003",
+        Some(1007) => "1007",
+        Some(1008) => "1008",
+        Some(1009) => "1009",
+        Some(1011) => "1011",
+        Some(1012) => "1012",
+        Some(1013) => "1013",
+        Some(4001) => "4001",
+        Some(_) => "other",
+    }
+}
+
 const fn result(succeeded: bool) -> &'static str {
     if succeeded { "ok" } else { "error" }
 }
@@ -147,11 +200,15 @@ mod tests {
         metrics.config_reloaded(false);
         let record: Record = crate::access_log::sample(Event::Handshake);
         metrics.observe(&record);
+        metrics.observe(&crate::access_log::sample(Event::Close));
         let text = metrics.render(3);
         for line in [
             r#"hushgate_requests_total{kind="handshake",outcome="upgraded"} 1"#,
             r#"hushgate_handshakes_total{credential_source="query",outcome="upgraded"} 1"#,
             "hushgate_websockets_open 1",
+            r#"hushgate_websockets_closed_total{close_code="1000",closed_by="client"} 1"#,
+            r#"hushgate_websocket_messages_total{direction="sent"} 3"#,
+            r#"hushgate_websocket_bytes_total{direction="received"} 10"#,
             "hushgate_access_log_dropped_total 3",
             r#"hushgate_config_reloads_total{result="error"} 1"#,
         ] {

@@ -169,6 +169,11 @@ where
                 self.down.frames().has_close().then_some(Side::Upstream)
             };
         }
+        if self.up.has_ended() {
+            self.first_end.get_or_insert(Side::Client);
+        } else if self.down.has_ended() {
+            self.first_end.get_or_insert(Side::Upstream);
+        }
         match (up, down) {
             (Poll::Ready(Err(Broken(side))), _) | (_, Poll::Ready(Err(Broken(side)))) => {
                 self.first_end.get_or_insert(side);
@@ -176,11 +181,6 @@ where
             }
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Over),
             (Poll::Ready(Ok(())) | Poll::Pending, Poll::Ready(Ok(())) | Poll::Pending) => {}
-        }
-        if self.up.has_ended() {
-            self.first_end.get_or_insert(Side::Client);
-        } else if self.down.has_ended() {
-            self.first_end.get_or_insert(Side::Upstream);
         }
         let has_moved = self.up.bytes() + self.down.bytes() != before;
         match &mut self.timers {

@@ -176,3 +176,10 @@ async fn what_is_not_framing_is_relayed_and_said_so() {
     assert!(!summary.is_valid);
     assert_eq!((summary.received.messages, summary.sent.messages), (1, 1));
 }
+
+#[tokio::test]
+async fn two_ends_at_once_are_somebodys() {
+    let bench = bench(b"", Limits::default());
+    drop((bench.client, bench.upstream));
+    assert_eq!(bench.relay.await.unwrap().closed_by, Some(Side::Client));
+}
