@@ -29,7 +29,7 @@ use crate::{
 const LENGTH: usize = 64 << 20;
 
 /// What one may cost in memory.
-const FLAT: u64 = 2 << 20;
+const FLAT: u64 = 4 << 20;
 
 /// How long one may take, on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
