@@ -67,6 +67,13 @@ class Process:
     def require_alive(self) -> None:
         assert self._child.poll() is None, f"{self.name} ended by itself:\n{self._tail()}"
 
+    def signal(self, number: int) -> None:
+        self._child.send_signal(number)
+
+    def wait(self) -> None:
+        """Waits until it has ended by itself."""
+        self._child.wait(STOP_TIMEOUT)
+
     def stop(self) -> int:
         """Asks the program to end, waits, and returns its exit code; it is killed if it does not."""
         if self._child.poll() is None:
