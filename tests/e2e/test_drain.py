@@ -1,9 +1,13 @@
 """SIGTERM while sockets are busy: everybody is told 1012 between two frames, and nobody is held up by who is not."""
 
 import asyncio
+import json
 import signal
+import subprocess
+import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
@@ -14,9 +18,12 @@ from websockets.frames import Close
 from harness.certificate import Certificate
 from harness.credentials import ONE
 from harness.gateway import Gateway
+from harness.model import answer_to
 from harness.opening import COMPLETE
+from harness.process import clean_environment
 from harness.raw import CLOSE
 
+OFFICIAL_SDK = Path(__file__).parent / "clients" / "official_sdk.py"
 BUSY = 100
 RESTART = 1012
 
@@ -146,3 +153,42 @@ async def test_who_never_answers_is_cut_and_holds_nobody_up(draining):
     assert {close.code for close in closes} == {RESTART}
     assert others < 5.5 < 6 <= end < 8, f"the others were gone after {others} s, and it after {end} s"
     assert b"what was still open has been cut" in gateway.process.errors
+
+
+def test_the_official_sdk_comes_back_after_a_restart(agent_server_behind, model, tmp_path):
+    """It is told 1012, finds the next gateway at the same address, and its conversation goes on."""
+
+    def start(name: str, port: int = 0) -> Gateway:
+        (tmp_path / name).mkdir()
+        return Gateway(tmp_path / name, agent_server_behind.url, port=port).ready()
+
+    gateway = start("before")
+    environment = clean_environment(tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True", OPENHANDS_SUPPRESS_BANNER="1")
+    arguments = [gateway.url, ONE, json.dumps(model.settings), "first", "second"]
+    with subprocess.Popen(
+        [sys.executable, str(OFFICIAL_SDK), *arguments],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as client:
+        try:
+            assert answer_of(client) == answer_to("first")
+            gateway.stop()
+            assert b'"closed_by":"gateway"' in gateway.process.output and b'"close_code":1012' in gateway.process.output
+            gateway = start("after", gateway.port)
+            gateway.process.wait_for(r'"event":"handshake".*"outcome":"upgraded"', "output", 45)
+            client.stdin.write("\n")
+            client.stdin.flush()
+            assert answer_of(client) == answer_to("second")
+            assert client.wait(60) == 0
+        finally:
+            client.kill()
+            gateway.stop()
+
+
+def answer_of(client: subprocess.Popen) -> str:
+    """The next line of the client that is an answer; it may print others."""
+    return json.loads(next(line for line in client.stdout if line.startswith('"')))
