@@ -18,6 +18,7 @@ use pingora::proxy::HttpProxy;
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{
+    io::AsyncWriteExt,
     sync::{OwnedSemaphorePermit, watch},
     time::Instant,
 };
@@ -29,7 +30,7 @@ use crate::{
     handshake::CredentialSource,
     metrics::Metrics,
     phase::Phase,
-    relay::Departures,
+    relay::{self, Departures},
 };
 
 mod adapter;
@@ -146,9 +147,19 @@ impl Gateway {
 
     /// Ready when what is still open has to end.
     async fn cut(&self) {
-        let mut phase = self.phase.clone();
-        if phase.wait_for(|phase| *phase == Phase::Cut).await.is_err() {
-            std::future::pending::<()>().await;
+        relay::cut(&self.phase).await;
+    }
+
+    /// Writes to a client. Returns whether it could be, before it was gone or the process ended.
+    async fn tell(&self, downstream: &mut Downstream, bytes: &[u8]) -> bool {
+        let written = async {
+            downstream.write_all(bytes).await?;
+            downstream.flush().await
+        };
+        tokio::select! {
+            biased;
+            written = written => written.is_ok(),
+            () = self.cut() => false,
         }
     }
 

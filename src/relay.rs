@@ -26,7 +26,10 @@ use self::{
     direction::{Broken, Direction},
     timers::Timers,
 };
-use crate::{access_log::Side, phase::Phase};
+use crate::{
+    access_log::{Closing, Side},
+    phase::Phase,
+};
 
 mod departures;
 mod direction;
@@ -34,7 +37,7 @@ mod direction;
 mod tests;
 mod timers;
 
-/// The most bytes moved at once, in bytes: reads of this length are what large messages need.
+/// The most bytes moved at once: reads of this length are what large messages need.
 const SCRATCH: usize = 64 * 1024;
 
 /// How long both sides have for the closing handshake when a limit of one socket has ended it.
@@ -48,27 +51,14 @@ thread_local! {
 /// How a relay went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// What came from the client.
-    pub received: Passed,
-    /// What went to the client.
-    pub sent: Passed,
-    /// The code of the first Close frame.
-    pub close_code: Option<u16>,
-    /// Who sent the first Close frame, or else ended first.
-    pub closed_by: Option<Side>,
+    /// Bytes from the client, frame headers and control frames included.
+    pub received: u64,
+    /// Bytes to the client, counted alike.
+    pub sent: u64,
+    /// What else passed, and how it ended.
+    pub closing: Closing,
     /// Whether we ended it: it reached a limit, or the process was draining.
     pub was_cut: bool,
-    /// Whether everything was valid framing, both ways.
-    pub is_valid: bool,
-}
-
-/// What has passed one way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
-    /// Bytes, frame headers and control frames included.
-    pub bytes: u64,
-    /// Whole messages; control frames are none.
-    pub messages: u64,
 }
 
 /// How a relay learns that the process ends, and what it then says.
@@ -215,28 +205,25 @@ where
     /// What came of it; `was_cut` if we ended it without a closing handshake.
     fn summary(&self, was_cut: bool, close_code: u16) -> Summary {
         let was_cut = was_cut || self.first_close == Some(Side::Gateway);
-        let passed = |direction: &Direction| Passed {
-            bytes: direction.bytes(),
-            messages: direction.frames().messages(),
-        };
-        Summary {
-            received: passed(&self.up),
-            sent: passed(&self.down),
-            close_code: match self.first_close {
-                Some(Side::Client) => self.up.frames().close_code(),
+        let (up, down) = (self.up.frames(), self.down.frames());
+        let closing = Closing {
+            code: match self.first_close {
+                Some(Side::Client) => up.close_code(),
                 Some(Side::Gateway) => Some(close_code),
-                Some(Side::Upstream) => self.down.frames().close_code(),
+                Some(Side::Upstream) => down.close_code(),
                 None => None,
             },
-            closed_by: self.first_close.or(if was_cut { Some(Side::Gateway) } else { self.first_end }),
-            was_cut,
-            is_valid: self.up.frames().is_valid() && self.down.frames().is_valid(),
-        }
+            by: self.first_close.or(if was_cut { Some(Side::Gateway) } else { self.first_end }),
+            messages_received: up.messages(),
+            messages_sent: down.messages(),
+            is_valid: up.is_valid() && down.is_valid(),
+        };
+        Summary { received: self.up.bytes(), sent: self.down.bytes(), closing, was_cut }
     }
 }
 
-/// Ready once the process ends at once.
-async fn cut(phase: &watch::Receiver<Phase>) {
+/// Ready once what is still open has to end.
+pub(crate) async fn cut(phase: &watch::Receiver<Phase>) {
     let mut phase = phase.clone();
     if phase.wait_for(|now| *now == Phase::Cut).await.is_err() {
         std::future::pending::<()>().await;

@@ -14,10 +14,7 @@ use pingora::{
     protocols::http::{ServerSession, v1::server::HttpSession},
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport,
@@ -241,16 +238,9 @@ async fn refused(
     refusal: Refusal,
 ) {
     let (status, answer) = refuse::answer(refusal);
-    let written = async {
-        downstream.write_all(answer).await?;
-        downstream.flush().await
-    };
     // Who does not even read a refusal holds its place no longer.
-    let written = tokio::select! {
-        written = timeout(LAST_ANSWER, written) => matches!(written, Ok(Ok(()))),
-        () = gateway.cut() => false,
-    };
-    let status = written.then_some(status);
+    let told = timeout(LAST_ANSWER, gateway.tell(&mut downstream, answer)).await;
+    let status = told.unwrap_or(false).then_some(status);
     gateway
         .record(snapshot.config.access_log.format, &entry.record(event, status, Outcome::Refused(refusal)));
     gateway.linger(downstream).await;

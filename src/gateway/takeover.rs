@@ -21,7 +21,7 @@ use super::{
     upstream::Connection,
 };
 use crate::{
-    access_log::{Closing, Event, Outcome, Record},
+    access_log::{Event, Outcome, Record},
     config::LogFormat,
     relay::{Goodbye, Limits, Relay, Summary},
 };
@@ -56,7 +56,7 @@ pub(super) async fn run(
         Ok(answered) => answered,
         Err(outcome) => {
             let (status, bytes) = refuse::failed_handshake(outcome);
-            let told = outcome != Outcome::ClientClosed && tell(&gateway, &mut downstream, bytes).await;
+            let told = outcome != Outcome::ClientClosed && gateway.tell(&mut downstream, bytes).await;
             gateway.record(format, &entry.record(Event::Handshake, told.then_some(status), outcome));
             return gateway.linger(downstream).await;
         }
@@ -72,7 +72,7 @@ pub(super) async fn run(
         gateway.record(format, &entry.record(Event::Handshake, status, outcome));
         return gateway.linger(downstream).await;
     }
-    if !tell(&gateway, &mut downstream, &answer.head).await {
+    if !gateway.tell(&mut downstream, &answer.head).await {
         return gateway.record(format, &entry.record(Event::Handshake, None, Outcome::ClientClosed));
     }
     gateway.record(format, &entry.record(Event::Handshake, status, Outcome::Upgraded));
@@ -100,19 +100,6 @@ pub(super) async fn run(
             watch_for_lost_peer(client.transport(), config.limits.vanished_timeout);
             tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
         }
-    }
-}
-
-/// Writes to a client, unless it is gone or the process ends first.
-async fn tell(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> bool {
-    let written = async {
-        downstream.write_all(bytes).await?;
-        downstream.flush().await
-    };
-    tokio::select! {
-        biased;
-        written = written => written.is_ok(),
-        () = gateway.cut() => false,
     }
 }
 
@@ -149,15 +136,9 @@ impl Tunnel {
             record.outcome = Outcome::Cut;
         }
         record.time = SystemTime::now();
-        record.bytes_received = summary.received.bytes;
-        record.bytes_sent = summary.sent.bytes;
-        record.closing = Some(Closing {
-            code: summary.close_code,
-            by: summary.closed_by,
-            messages_received: summary.received.messages,
-            messages_sent: summary.sent.messages,
-            is_valid: summary.is_valid,
-        });
+        record.bytes_received = summary.received;
+        record.bytes_sent = summary.sent;
+        record.closing = Some(summary.closing);
         self.gateway.record(self.format, record);
     }
 }

@@ -60,8 +60,8 @@ async fn bytes_and_ends_pass_unchanged() {
     drop(bench.upstream);
     expect_end(&mut bench.client).await;
     let summary = bench.relay.await.unwrap();
-    assert_eq!((summary.received.bytes, summary.sent.bytes), (11, 8));
-    assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Client), None));
+    assert_eq!((summary.received, summary.sent), (11, 8));
+    assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Client), None));
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_close_frame_in_pieces_has_its_code() {
         expect(&mut bench.client, end).await;
         drop((bench.client, bench.upstream));
         let summary = bench.relay.await.unwrap();
-        assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Upstream), Some(4001)), "{at}");
+        assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Upstream), Some(4001)), "{at}");
     }
 }
 
@@ -103,7 +103,7 @@ async fn a_goodbye_waits_for_both_replies() {
     bench.upstream.write_all(&TO_CLIENT).await.unwrap();
     expect_end(&mut bench.client).await;
     let summary = bench.relay.await.unwrap();
-    assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Gateway), Some(1012)));
+    assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Gateway), Some(1012)));
     assert!(summary.was_cut);
 }
 
@@ -130,7 +130,7 @@ async fn a_closing_handshake_on_its_way_is_left_alone() {
     expect_end(&mut bench.client).await;
     drop(bench.client);
     let summary = bench.relay.await.unwrap();
-    assert_eq!((summary.closed_by, summary.close_code), (Some(Side::Upstream), Some(1000)));
+    assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Upstream), Some(1000)));
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_socket_whose_lifetime_is_over_says_goodbye() {
     expect_end(&mut bench.client).await;
     // The client never answers, and is cut.
     let summary = bench.relay.await.unwrap();
-    assert_eq!((summary.closed_by, summary.was_cut), (Some(Side::Gateway), true));
+    assert_eq!((summary.closing.by, summary.was_cut), (Some(Side::Gateway), true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,13 +173,13 @@ async fn what_is_not_framing_is_relayed_and_said_so() {
     expect(&mut bench.upstream, &[0x82, 0x80, 0, 0, 0, 0]).await;
     drop((bench.client, bench.upstream));
     let summary = bench.relay.await.unwrap();
-    assert!(!summary.is_valid);
-    assert_eq!((summary.received.messages, summary.sent.messages), (1, 1));
+    assert!(!summary.closing.is_valid);
+    assert_eq!((summary.closing.messages_received, summary.closing.messages_sent), (1, 1));
 }
 
 #[tokio::test]
 async fn two_ends_at_once_are_somebodys() {
     let bench = bench(b"", Limits::default());
     drop((bench.client, bench.upstream));
-    assert_eq!(bench.relay.await.unwrap().closed_by, Some(Side::Client));
+    assert_eq!(bench.relay.await.unwrap().closing.by, Some(Side::Client));
 }
