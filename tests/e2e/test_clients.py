@@ -3,37 +3,30 @@
 import asyncio
 import json
 import subprocess
-import sys
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from harness import official_sdk
 from harness.client import TIMEOUT, hold_conversation, open_events
 from harness.credentials import LATIN, ONE, RESERVED, TWO, WRONG
 from harness.model import answer_to
-from harness.process import clean_environment
-
-OFFICIAL_SDK = Path(__file__).parent / "clients" / "official_sdk.py"
 
 
 def test_the_official_sdk_holds_a_conversation(way, model, tmp_path):
-    environment = clean_environment(tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True", OPENHANDS_SUPPRESS_BANNER="1")
-    if way.certificate:
-        environment["SSL_CERT_FILE"] = str(way.certificate.path)
     said = ["first", "second"]
     client = subprocess.run(
-        [sys.executable, str(OFFICIAL_SDK), way.url, RESERVED, json.dumps(model.settings), *said],
+        official_sdk.command(way.url, RESERVED, model.settings, *said),
         cwd=tmp_path,
-        env=environment,
+        env=official_sdk.environment(tmp_path, way.certificate),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=120,
     )
     assert client.returncode == 0, client.stderr.decode()[-2000:]
-    answers = [json.loads(line) for line in client.stdout.splitlines() if line.startswith(b'"')]
-    assert answers == [answer_to(message) for message in said]
+    answers = official_sdk.answers(client.stdout.decode().splitlines())
+    assert list(answers) == [answer_to(message) for message in said]
 
 
 @pytest.mark.parametrize("credential", [ONE, TWO, RESERVED, LATIN])

@@ -1,13 +1,10 @@
 """SIGTERM while sockets are busy: everybody is told 1012 between two frames, and nobody is held up by who is not."""
 
 import asyncio
-import json
 import signal
 import subprocess
-import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
@@ -15,15 +12,14 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 
+from harness import official_sdk
 from harness.certificate import Certificate
 from harness.credentials import ONE
 from harness.gateway import Gateway
 from harness.model import answer_to
 from harness.opening import COMPLETE
-from harness.process import clean_environment
 from harness.raw import CLOSE
 
-OFFICIAL_SDK = Path(__file__).parent / "clients" / "official_sdk.py"
 BUSY = 100
 RESTART = 1012
 
@@ -163,32 +159,26 @@ def test_the_official_sdk_comes_back_after_a_restart(agent_server_behind, model,
         return Gateway(tmp_path / name, agent_server_behind.url, port=port).ready()
 
     gateway = start("before")
-    environment = clean_environment(tmp_path, LITELLM_LOCAL_MODEL_COST_MAP="True", OPENHANDS_SUPPRESS_BANNER="1")
-    arguments = [gateway.url, ONE, json.dumps(model.settings), "first", "second"]
     with subprocess.Popen(
-        [sys.executable, str(OFFICIAL_SDK), *arguments],
+        official_sdk.command(gateway.url, ONE, model.settings, "first", "second"),
         cwd=tmp_path,
-        env=environment,
+        env=official_sdk.environment(tmp_path),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as client:
+        answers = official_sdk.answers(client.stdout)
         try:
-            assert answer_of(client) == answer_to("first")
+            assert next(answers) == answer_to("first")
             gateway.stop()
             assert b'"closed_by":"gateway"' in gateway.process.output and b'"close_code":1012' in gateway.process.output
             gateway = start("after", gateway.port)
             gateway.process.wait_for(r'"event":"handshake".*"outcome":"upgraded"', "output", 45)
             client.stdin.write("\n")
             client.stdin.flush()
-            assert answer_of(client) == answer_to("second")
+            assert next(answers) == answer_to("second")
             assert client.wait(60) == 0
         finally:
             client.kill()
             gateway.stop()
-
-
-def answer_of(client: subprocess.Popen) -> str:
-    """The next line of the client that is an answer; it may print others."""
-    return json.loads(next(line for line in client.stdout if line.startswith('"')))

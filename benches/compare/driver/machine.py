@@ -16,22 +16,22 @@ def first(command, fallback="?"):
         return fallback
 
 
-def processor():
+def said_in(path, pattern, fallback):
+    """What the first group of a pattern finds in a file of the system."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            found = re.search(r"^model name\s*:\s*(.+)$", file.read(), re.MULTILINE)
+        with open(path, encoding="utf-8") as file:
+            found = re.search(pattern, file.read(), re.MULTILINE)
     except OSError:
         found = None
-    return found.group(1) if found else platform.machine()
+    return found.group(1) if found else fallback
+
+
+def processor():
+    return said_in("/proc/cpuinfo", r"^model name\s*:\s*(.+)$", platform.machine())
 
 
 def system():
-    try:
-        with open("/etc/os-release", encoding="utf-8") as file:
-            found = re.search(r'^PRETTY_NAME="?([^"\n]+)', file.read(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found.group(1) if found else "?"
+    return said_in("/etc/os-release", r'^PRETTY_NAME="?([^"\n]+)', "?")
 
 
 def circumstances(given, took, load_before, others, steal):

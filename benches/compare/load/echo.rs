@@ -21,17 +21,9 @@ pub(crate) async fn run(load: &Load) {
         let (frame, payload) = (frame.clone(), payload.clone());
         async move {
             let mut tally = Tally::default();
-            loop {
+            while tally.goes_on_until(end) {
                 let start = Instant::now();
-                if start >= end {
-                    break;
-                }
-                if let Err(why) = socket.echo(&frame, &payload).await {
-                    tally.fail(why);
-                    break;
-                }
-                tally.count += 1;
-                tally.latencies.push(start.elapsed());
+                tally.note(start, socket.echo(&frame, &payload).await);
             }
             (tally, socket)
         }

@@ -34,14 +34,8 @@ pub(crate) async fn run(load: &Load) {
             let mut tally = Tally::default();
             while Instant::now() < end {
                 let start = Instant::now();
-                match timeout(PATIENCE, one(&client, &path, &frame, &payload)).await {
-                    Ok(Ok(())) => {
-                        tally.count += 1;
-                        tally.latencies.push(start.elapsed());
-                    }
-                    Ok(Err(why)) => tally.fail(why),
-                    Err(_) => tally.fail("a fresh socket got no answer"),
-                }
+                let turn = timeout(PATIENCE, one(&client, &path, &frame, &payload)).await;
+                tally.note(start, turn.unwrap_or_else(|_| Err("a fresh socket got no answer".to_owned())));
             }
             (tally, ())
         }

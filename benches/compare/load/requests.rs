@@ -49,17 +49,9 @@ pub(crate) async fn run(load: &Load) {
         let request = request.clone();
         async move {
             let mut tally = Tally::default();
-            loop {
+            while tally.goes_on_until(end) {
                 let start = Instant::now();
-                if start >= end {
-                    break;
-                }
-                if let Err(why) = one(&mut stream, &mut buffer, &request).await {
-                    tally.fail(why);
-                    break;
-                }
-                tally.count += 1;
-                tally.latencies.push(start.elapsed());
+                tally.note(start, one(&mut stream, &mut buffer, &request).await);
             }
             (tally, stream)
         }

@@ -53,6 +53,22 @@ impl Tally {
         self.first_error.get_or_insert_with(|| why.into());
     }
 
+    /// Counts one turn of a socket that began at `start`.
+    pub(crate) fn note(&mut self, start: Instant, turn: Result<(), impl Into<String>>) {
+        match turn {
+            Ok(()) => {
+                self.count += 1;
+                self.latencies.push(start.elapsed());
+            }
+            Err(why) => self.fail(why),
+        }
+    }
+
+    /// Whether a socket has another turn: there is time left, and none of its turns has failed.
+    pub(crate) fn goes_on_until(&self, end: Instant) -> bool {
+        self.errors == 0 && Instant::now() < end
+    }
+
     fn add(&mut self, other: Self) {
         self.count += other.count;
         self.bytes += other.bytes;
