@@ -44,7 +44,8 @@ const SCRATCH: usize = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// What every socket of this thread is read into. Nothing stays in it between two polls.
+    /// What every socket of this thread is read into. What one poll leaves in it, the next overwrites
+    /// and none looks at.
     static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
 }
 
