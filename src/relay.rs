@@ -1,7 +1,7 @@
 //! Two streams after a 101: bytes pass both ways unchanged.
 //!
 //! An idle socket holds no buffer. What is read goes into a scratch that belongs to the thread, and
-//! from there to the receiver at once; only what the receiver does not take is kept, and until that is
+//! from there to the receiver at once; long frames pass from socket to socket inside the kernel. Only what the receiver does not take is kept, and until that is
 //! gone nothing more is read, so a slow reader stops the writer. The end of one direction is passed
 //! on and the other goes on: half-close. When the socket has to end, each side is told by a Close frame
 //! between two frames, and its reply is waited for.
@@ -16,14 +16,18 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::watch,
     time::{sleep, sleep_until},
 };
 
-pub use self::{departures::Departures, timers::Limits};
+pub use self::{
+    departures::Departures,
+    splice::{Socket, Stream},
+    timers::Limits,
+};
 use self::{
     direction::{Broken, Direction},
+    splice::Pipe,
     timers::Timers,
 };
 use crate::{
@@ -33,6 +37,7 @@ use crate::{
 
 mod departures;
 mod direction;
+mod splice;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -44,9 +49,15 @@ const SCRATCH: usize = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// What every socket of this thread is read into. What one poll leaves in it, the next overwrites
-    /// and none looks at.
-    static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+    static SHARED: RefCell<Shared> = RefCell::new(Shared { scratch: vec![0; SCRATCH], pipe: Pipe::default() });
+}
+
+/// What the sockets of a thread share.
+struct Shared {
+    /// What every socket is read into. What one poll leaves in it, the next overwrites and none looks at.
+    scratch: Vec<u8>,
+    /// The way of long frames.
+    pipe: Pipe,
 }
 
 /// How a relay went.
@@ -98,8 +109,8 @@ enum End {
 
 impl<D, U> Relay<D, U>
 where
-    D: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    D: Stream,
+    U: Stream,
 {
     /// Takes both streams. `early` and `lead` are what was already read of the client and of the
     /// upstream.
@@ -146,9 +157,9 @@ where
     /// Moves what there is to move, either way.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let before = self.up.bytes() + self.down.bytes();
-        let (up, down) = SHARED.with_borrow_mut(|scratch| {
-            let up = self.up.poll(cx, &mut self.downstream, &mut self.upstream, scratch);
-            let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream, scratch);
+        let (up, down) = SHARED.with_borrow_mut(|shared| {
+            let up = self.up.poll(cx, &mut self.downstream, &mut self.upstream, shared);
+            let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream, shared);
             (up, down)
         });
         if self.first_close.is_none() {

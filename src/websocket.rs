@@ -19,11 +19,13 @@ pub const fn close_for_server(code: u16) -> [u8; 8] {
 /// Follows the frames of one direction of a relayed socket, whatever pieces they arrive in.
 ///
 /// It never holds a payload, except for the two bytes of a close code.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
     state: State,
     header: [u8; 14],
     filled: usize,
+    /// Of the last frame whose header has passed.
+    payload: u64,
     close_code: Option<u16>,
     has_close: bool,
     messages: u64,
@@ -76,6 +78,30 @@ impl Frames {
         self.messages
     }
 
+    /// The length of the payload of the last frame whose header has passed.
+    pub fn payload(&self) -> u64 {
+        self.payload
+    }
+
+    /// How many bytes of the current payload are still to come.
+    pub fn remaining(&self) -> u64 {
+        if let State::Payload(remaining) = self.state { remaining } else { 0 }
+    }
+
+    /// Follows the stream to where a payload begins, and gives back how many bytes that is; all of them,
+    /// if none begins here.
+    pub fn follow_to_payload(&mut self, bytes: &[u8]) -> usize {
+        bytes.len() - self.follow_while(bytes, |frames| !matches!(frames.state, State::Payload(_)))
+    }
+
+    /// Follows so many bytes of the current payload unseen; at most [`remaining`](Self::remaining).
+    pub fn skip(&mut self, bytes: u64) {
+        if let State::Payload(remaining) = self.state {
+            let left = remaining.saturating_sub(bytes);
+            self.state = if left == 0 { State::Header } else { State::Payload(left) };
+        }
+    }
+
     /// Follows the next bytes of the stream.
     pub fn follow(&mut self, bytes: &[u8]) {
         self.follow_while(bytes, |_| true);
@@ -95,8 +121,7 @@ impl Frames {
                 State::Payload(remaining) => {
                     let here = usize::try_from(remaining).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = bytes.split_at_checked(here).map_or(&[], |(_, rest)| rest);
-                    let left = remaining.saturating_sub(u64::try_from(here).unwrap_or(remaining));
-                    self.state = if left == 0 { State::Header } else { State::Payload(left) };
+                    self.skip(u64::try_from(here).unwrap_or(remaining));
                 }
                 State::CloseCode(_) | State::Header => {
                     self.take(*first);
@@ -163,6 +188,7 @@ impl Frames {
             self.messages += 1;
         }
         self.filled = 0;
+        self.payload = payload;
         self.state = if payload == 0 { State::Header } else { State::Payload(payload) };
     }
 

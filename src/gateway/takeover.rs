@@ -12,18 +12,17 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
 };
 
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport, connection::watch_for_lost_peer, refuse,
-    upstream::Connection,
 };
 use crate::{
     access_log::{Event, Outcome, Record},
     config::LogFormat,
-    relay::{Goodbye, Limits, Relay, Summary},
+    relay::{Goodbye, Limits, Relay, Stream, Summary},
 };
 
 mod answer;
@@ -115,9 +114,9 @@ struct Tunnel {
 
 impl Tunnel {
     /// Relays in a task of its own, counts the socket meanwhile, and writes its line.
-    fn spawn<D>(mut self, mut relay: Relay<D, Box<dyn Connection>>)
+    fn spawn<D>(mut self, mut relay: Relay<D, Box<dyn Stream>>)
     where
-        D: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        D: Stream + 'static,
     {
         tokio::spawn(async move {
             let open = self.gateway.metrics.websocket_opened();
@@ -169,7 +168,7 @@ async fn watched<T>(downstream: &mut Downstream, upstream: impl Future<Output = 
 }
 
 /// Sends the handshake and reads the answer's head.
-async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Connection>), Outcome> {
+async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Stream>), Outcome> {
     let mut upstream = snapshot.upstream.connect().await.map_err(|error| {
         if error.kind() == io::ErrorKind::TimedOut {
             Outcome::UpstreamTimeout
@@ -204,7 +203,7 @@ async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Con
 async fn pass_on(
     downstream: &mut Downstream,
     mut answer: Answer,
-    mut upstream: Box<dyn Connection>,
+    mut upstream: Box<dyn Stream>,
     patience: Duration,
 ) -> Outcome {
     if downstream.write_all(&answer.head).await.is_err() {

@@ -4,10 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use pingora::{server::configuration::ServerConf, upstreams::peer::HttpPeer};
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::{
     Unusable,
@@ -15,7 +12,10 @@ use super::{
     resolver::Resolver,
     tls,
 };
-use crate::config::{Authority, Config, Endpoint};
+use crate::{
+    config::{Authority, Config, Endpoint},
+    relay::Stream,
+};
 
 /// uvicorn closes a connection that was idle for 5 s; ours must be gone before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
@@ -49,10 +49,6 @@ pub(super) struct Upstream {
     response_timeout: Duration,
     vanished_timeout: Option<Duration>,
 }
-
-/// A connection to the agent server.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 impl Upstream {
     pub(super) fn new(config: &Config) -> Result<Self, Unusable> {
@@ -100,7 +96,7 @@ impl Upstream {
     }
 
     /// A fresh connection for an opening handshake, TLS included.
-    pub(super) async fn connect(&self) -> io::Result<Box<dyn Connection>> {
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let connecting = async {
             let stream = match (&self.endpoint, &self.resolver) {
                 (Endpoint::Unix(path), _) => return unix(path.clone()).await,
@@ -152,6 +148,6 @@ async fn tcp(resolver: &Resolver) -> io::Result<TcpStream> {
     }
 }
 
-async fn unix(path: PathBuf) -> io::Result<Box<dyn Connection>> {
+async fn unix(path: PathBuf) -> io::Result<Box<dyn Stream>> {
     Ok(Box::new(UnixStream::connect(path).await?))
 }

@@ -7,8 +7,12 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 
+use super::{
+    Shared, Stream,
+    splice::{Failed, Moved},
+};
 use crate::{
     access_log::Side,
     websocket::{Frames, close_for_client, close_for_server},
@@ -16,6 +20,10 @@ use crate::{
 
 /// How often one direction reads before everybody else on the thread has a turn.
 const READS: usize = 4;
+
+/// How long a payload has to be for its frame to pass inside the kernel: it saves a fifth of the
+/// processor time here, and costs as much with half the length.
+const LONG: u64 = 32 * 1024;
 
 /// Bytes on their way from one side to the other.
 pub(super) struct Direction {
@@ -99,17 +107,17 @@ impl Direction {
         self.farewell = Farewell::Due(code);
     }
 
-    /// Moves bytes by way of `scratch`, and passes their end on; ready when that is done.
+    /// Moves bytes by way of what the thread's sockets share, and passes their end on; ready when that is done.
     pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut R,
         to: &mut W,
-        scratch: &mut [u8],
+        shared: &mut Shared,
     ) -> Poll<Result<(), Broken>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: Stream,
+        W: Stream,
     {
         for _ in 0..READS {
             self.put_close_frame();
@@ -117,7 +125,10 @@ impl Direction {
             if self.stage == Stage::Over {
                 return Poll::Ready(Ok(()));
             }
-            let mut read = ReadBuf::new(scratch);
+            if ready!(self.poll_splice(cx, from, to, shared))? {
+                continue;
+            }
+            let mut read = ReadBuf::new(&mut shared.scratch);
             match ready!(Pin::new(&mut *from).poll_read(cx, &mut read)) {
                 Ok(()) => {}
                 // TLS without its close_notify is an end like any other.
@@ -130,6 +141,51 @@ impl Direction {
         // Everybody else comes first, and then this again.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Moves a long frame, or what there is of it, inside the kernel. False, and nothing is done, where
+    /// the stream has to be read.
+    fn poll_splice<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &R,
+        to: &W,
+        shared: &mut Shared,
+    ) -> Poll<Result<bool, Broken>>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        // Behind a long frame another one is likely.
+        if self.frames.payload() < LONG || self.farewell == Farewell::Said {
+            return Poll::Ready(Ok(false));
+        }
+        let (Some(from), Some(to)) = (from.socket(), to.socket()) else { return Poll::Ready(Ok(false)) };
+        let mut header = [0; 14];
+        let mut header: &[u8] = if self.frames.is_between() {
+            ready!(from.poll_peek(cx, &mut header)).map_err(|_| Broken(self.sender))?
+        } else {
+            &[]
+        };
+        let mut ahead = self.frames.clone();
+        header = header.get(..ahead.follow_to_payload(header)).unwrap_or_default();
+        if ahead.payload() < LONG || ahead.remaining() == 0 {
+            return Poll::Ready(Ok(false));
+        }
+        let most = usize::try_from(ahead.remaining()).unwrap_or(usize::MAX).saturating_add(header.len());
+        match ready!(shared.pipe.poll_move(cx, from, to, most)) {
+            Ok(Moved::Refused | Moved::Bytes(0, _)) => Poll::Ready(Ok(false)),
+            Ok(Moved::Bytes(taken, kept)) => {
+                let of_header = taken.min(header.len());
+                self.frames.follow(header.get(..of_header).unwrap_or_default());
+                self.frames.skip(u64::try_from(taken - of_header).unwrap_or(0));
+                self.bytes += u64::try_from(taken).unwrap_or(0);
+                self.kept = kept;
+                Poll::Ready(Ok(true))
+            }
+            Err(Failed::Sender) => Poll::Ready(Err(Broken(self.sender))),
+            Err(Failed::Receiver) => Poll::Ready(Err(Broken(self.receiver()))),
+        }
     }
 
     /// Follows what was read, and passes on what may go on.

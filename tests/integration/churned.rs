@@ -18,7 +18,6 @@ use tokio::{
 use crate::harness::{
     CANARY, Gateway, SWITCHING,
     crowd::{self, Entrance, Socket, soon},
-    eventually,
     gateway::websockets_open,
     head, is_slow_run, measured, opening,
     setup::Setup,
@@ -227,5 +226,5 @@ fn memory_and_descriptors_stay_flat() {
     websockets_open(&gateway, 0.0);
     // The upstream closes what the gateway keeps for later requests.
     over.send_replace(true);
-    eventually("descriptors are given back", || gateway.descriptors() <= at_first);
+    gateway.gives_descriptors_back(at_first);
 }

@@ -8,7 +8,6 @@ use tokio::{
 use crate::harness::{
     CANARY, Gateway, SWITCHING,
     crowd::{self, Entrance, Socket, each},
-    eventually,
     gateway::websockets_open,
     is_slow_run, measured,
     pattern::Pattern,
@@ -66,7 +65,7 @@ fn cost_little_and_leave_nothing(limit: u64, change: impl FnOnce(Setup) -> Setup
     let count = u64::try_from(count).unwrap();
     runtime.block_on(async { drop(sockets) });
     websockets_open(&gateway, 0.0);
-    eventually("descriptors are given back", || gateway.descriptors() <= descriptors);
+    gateway.gives_descriptors_back(descriptors);
     let kept = kept_in_the_end(&gateway, memory);
     measured(&format!(
         "{count} idle sockets: {} bytes each, {} KiB kept behind them",

@@ -33,6 +33,7 @@ use self::{
     session::{Session, invalid},
     side::Side,
 };
+use crate::relay;
 
 mod backlog;
 mod scratch;
@@ -192,6 +193,9 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
         }
     }
 }
+
+/// Between its bytes and the socket's stands TLS.
+impl<C: Side + Send, S: AsyncRead + AsyncWrite + Send + Unpin> relay::Stream for Stream<C, S> {}
 
 impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<C, S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
