@@ -30,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::{
     backlog::{Backlog, Half},
+    scratch::RECORD,
     session::{Session, invalid},
     side::Side,
 };
@@ -44,8 +45,12 @@ mod tests;
 /// The most plaintext sealed at once: four full records, which fit the scratch.
 const MOST: usize = 64 * 1024;
 
-/// How often one poll reads records that hold nothing for the reader, before others have their turn.
+/// How often one poll reads what holds nothing for the reader, before others have their turn.
 const READS: usize = 16;
+
+/// How much of it one poll reads: more than the beginning of a record is a peer that means no good,
+/// and to renew keys costs hundreds of times what as many bytes of data cost.
+const FRUITLESS: usize = RECORD;
 
 /// A TLS connection of one side on a transport.
 pub struct Stream<C, S> {
@@ -116,8 +121,9 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
         }
     }
 
-    /// Reads from the transport once, and takes in every record that is now whole.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads from the transport once, and takes in every record that is now whole. Returns how much was
+    /// read.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         scratch::with(|scratch| {
             let kept = self.session.kept();
             let end = self.session.wanted(buf.remaining()).min(scratch.len());
@@ -139,7 +145,7 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
                 self.keep(&sealed);
                 self.drain_for_reader(cx);
             }
-            Poll::Ready(taken)
+            Poll::Ready(taken.map(|()| read))
         })
     }
 
@@ -201,6 +207,7 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<C, S> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
+        let mut fruitless = 0;
         for _ in 0..READS {
             this.session.deliver(buf)?;
             if buf.filled().len() > before || this.session.has_ended() {
@@ -211,7 +218,10 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<C, S> {
                 // What failed behind it is told next time.
                 return Poll::Ready(Ok(()));
             }
-            filled?;
+            fruitless += filled?;
+            if fruitless >= FRUITLESS {
+                break;
+            }
         }
         cx.waker().wake_by_ref();
         Poll::Pending

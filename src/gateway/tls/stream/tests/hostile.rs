@@ -63,6 +63,29 @@ fn requests_for_other_keys_are_answered_once_and_by_the_next_write() {
 }
 
 #[test]
+fn a_flood_that_holds_nothing_leaves_others_their_turn() {
+    run(async {
+        let (mut ours, mut forger) = Forger::connected(&TLS13).await;
+        let mut flood = Vec::new();
+        while flood.len() < 512 * 1024 {
+            // Each makes the other look harmless.
+            flood.extend(forger.seal_key_update());
+            flood.extend(forger.seal_data(b""));
+        }
+        flood.extend(forger.seal_data(b"x"));
+        forger.say(&flood).await;
+        let before = ours.transport().read;
+        assert!(read_once(&mut ours, 64 * 1024).is_none());
+        let taken = ours.transport().read - before;
+        assert!(taken <= 80 * 1024, "{taken} bytes of records in one turn");
+        let mut got = [0; 8];
+        assert_eq!((ours.read(&mut got).await.unwrap(), got[0]), (1, b'x'));
+        assert_eq!(ours.held(), 0);
+        assert_eq!(forger.heard(), []);
+    });
+}
+
+#[test]
 fn whatever_follows_a_close_notify_is_ignored() {
     for version in BOTH {
         for is_one_segment in [true, false] {
