@@ -12,7 +12,7 @@
 //! - What [`AsyncWrite::poll_write`] took is on its way. Whatever is polled next, be it a read, gets
 //!   it out as soon as the transport takes it; until then nothing more is taken.
 //! - After an error of the protocol the peer is told by an alert, as far as the transport takes it
-//!   at once, and nothing more is read or written.
+//!   at once, and nothing more is read or written. Nothing follows our own `close_notify`.
 
 use std::{
     fmt, io,
@@ -140,8 +140,8 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
             let records = scratch.get_mut(..kept + read).unwrap_or_default();
             let mut sealed = BytesMut::new();
             let taken = self.session.take_in(records, buf, &mut sealed);
-            if !sealed.is_empty() {
-                // An answer, or the alert that says what was wrong.
+            if !sealed.is_empty() && !self.has_closed {
+                // An answer, or the alert that says what was wrong. Neither may follow a close_notify.
                 self.keep(&sealed);
                 self.drain_for_reader(cx);
             }

@@ -16,11 +16,13 @@ pub(super) struct Wire {
     inner: DuplexStream,
     piece: usize,
     pub(super) read: usize,
+    /// Whether nothing more can be written for now.
+    pub(super) is_full: bool,
 }
 
 impl Wire {
     pub(super) fn new(inner: DuplexStream, piece: usize) -> Self {
-        Self { inner, piece, read: 0 }
+        Self { inner, piece, read: 0, is_full: false }
     }
 }
 
@@ -40,6 +42,9 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.is_full {
+            return Poll::Pending;
+        }
         Pin::new(&mut this.inner).poll_write(cx, &bytes[..bytes.len().min(this.piece)])
     }
 

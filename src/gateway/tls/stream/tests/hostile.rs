@@ -1,5 +1,7 @@
 //! Peers that break the rules, or stretch them: what they get, and how little it costs.
 
+use std::task::Waker;
+
 use rustls::ContentType;
 
 use super::{
@@ -201,6 +203,25 @@ fn the_longest_record_that_is_allowed_arrives() {
             let mut got = vec![0; message.len()];
             ours.read_exact(&mut got).await.unwrap();
             assert!(got == message);
+        });
+    }
+}
+
+#[test]
+fn nothing_is_said_behind_our_own_close_notify() {
+    for version in BOTH {
+        run(async {
+            let (mut ours, mut forger) = Forger::connected(version).await;
+            ours.transport.is_full = true;
+            let ending = Pin::new(&mut ours).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+            assert!(ending.is_pending());
+            let mut said = forger.seal_data(b"x");
+            *said.last_mut().unwrap() ^= 1;
+            forger.say(&said).await;
+            assert_eq!(ours.read(&mut [0; 8]).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+            ours.transport.is_full = false;
+            ours.shutdown().await.unwrap();
+            assert_eq!(forger.heard().len(), 1, "the close_notify, and no alert behind it");
         });
     }
 }
