@@ -1,4 +1,5 @@
-//! Certificates, private keys and roots, read from the files that the configuration names.
+//! What serves TLS, and what it is verified against: certificates, private keys and roots, read from
+//! the files that the configuration names.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,13 +8,17 @@ use std::{
 
 use rustls::{
     RootCertStore, ServerConfig,
+    crypto::ring::Ticketer,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    server::NoServerSessionStorage,
 };
 use thiserror::Error;
 
 use crate::config::TlsFiles;
 
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use self::stream::Stream;
 
@@ -50,7 +55,25 @@ pub fn acceptor(files: &TlsFiles) -> Result<Arc<ServerConfig>, FileProblem> {
             }
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    resume_by_tickets(&mut config);
     Ok(Arc::new(config))
+}
+
+/// Lets clients come back without a full handshake.
+///
+/// A session is sealed into the client's ticket, and nothing of it stays here, so that it can be
+/// resumed however many clients come in between. What seals tickets is renewed every six hours, and
+/// with each configuration: no session outlives a certificate that was replaced.
+fn resume_by_tickets(config: &mut ServerConfig) {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    // It fails where the system has no randomness, as every handshake does then.
+    if let Ok(ticketer) = Ticketer::new() {
+        config.ticketer = ticketer;
+    }
+    // A ticket of TLS 1.3 is for one connection, which brings the next.
+    config.send_tls13_tickets = 1;
+    // Anybody could send it again, as another request.
+    config.max_early_data_size = 0;
 }
 
 /// The roots to verify an `https` upstream against: those in the file, else the system's.

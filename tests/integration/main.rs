@@ -55,6 +55,8 @@ mod pooled;
 mod relayed;
 /// SIGHUP: what takes effect, what survives, and what a mistake does.
 mod reloaded;
+/// TLS sessions that are taken up again: by whom, and what ends them.
+mod resumed;
 /// What the repository ships: every configuration file and command line is valid.
 mod shipped;
 /// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.

@@ -30,6 +30,9 @@ pub(crate) struct Target {
     /// Speaks TLS, and trusts this certificate
     #[arg(long)]
     pub(crate) roots: Option<PathBuf>,
+    /// Resumes sessions of TLS where the proxy lets it; without this, every handshake is a full one
+    #[arg(long)]
+    pub(crate) resume: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,8 +72,9 @@ impl Client {
                 .with_root_certificates(roots)
                 .with_no_client_auth();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            // Every handshake is a full one.
-            config.resumption = Resumption::disabled();
+            if !target.resume {
+                config.resumption = Resumption::disabled();
+            }
             TlsConnector::from(Arc::new(config))
         });
         Self { address: target.address, carrier: target.carrier, rest: REST.to_owned(), tls }

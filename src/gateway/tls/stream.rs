@@ -12,7 +12,7 @@
 //! - What [`AsyncWrite::poll_write`] took is on its way. Whatever is polled next, be it a read, gets
 //!   it out as soon as the transport takes it; until then nothing more is taken.
 //! - After an error of the protocol the peer is told by an alert, as far as the transport takes it
-//!   at once, and nothing more is read or written.
+//!   at once, and nothing more is read or written. Nothing follows our own `close_notify`.
 
 use std::{
     fmt, io,
@@ -30,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::{
     backlog::{Backlog, Half},
+    scratch::RECORD,
     session::{Session, invalid},
     side::Side,
 };
@@ -45,8 +46,12 @@ mod tests;
 /// The most plaintext sealed at once: four full records, which fit the scratch.
 const MOST: usize = 64 * 1024;
 
-/// How often one poll reads records that hold nothing for the reader, before others have their turn.
+/// How often one poll reads what holds nothing for the reader, before others have their turn.
 const READS: usize = 16;
+
+/// How much of it one poll reads: more than the beginning of a record is a peer that means no good,
+/// and to renew keys costs hundreds of times what as many bytes of data cost.
+const FRUITLESS: usize = RECORD;
 
 /// A TLS connection of one side on a transport.
 pub struct Stream<C, S> {
@@ -117,8 +122,9 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
         }
     }
 
-    /// Reads from the transport once, and takes in every record that is now whole.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads from the transport once, and takes in every record that is now whole. Returns how much was
+    /// read.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         scratch::with(|scratch| {
             let kept = self.session.kept();
             let end = self.session.wanted(buf.remaining()).min(scratch.len());
@@ -135,12 +141,12 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> Stream<C, S> {
             let records = scratch.get_mut(..kept + read).unwrap_or_default();
             let mut sealed = BytesMut::new();
             let taken = self.session.take_in(records, buf, &mut sealed);
-            if !sealed.is_empty() {
-                // An answer, or the alert that says what was wrong.
+            if !sealed.is_empty() && !self.has_closed {
+                // An answer, or the alert that says what was wrong. Neither may follow a close_notify.
                 self.keep(&sealed);
                 self.drain_for_reader(cx);
             }
-            Poll::Ready(taken)
+            Poll::Ready(taken.map(|()| read))
         })
     }
 
@@ -205,6 +211,7 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<C, S> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
+        let mut fruitless = 0;
         for _ in 0..READS {
             this.session.deliver(buf)?;
             if buf.filled().len() > before || this.session.has_ended() {
@@ -215,7 +222,10 @@ impl<C: Side, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<C, S> {
                 // What failed behind it is told next time.
                 return Poll::Ready(Ok(()));
             }
-            filled?;
+            fruitless += filled?;
+            if fruitless >= FRUITLESS {
+                break;
+            }
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{ClientConnection, ServerConnection, StreamOwned};
+use rustls::{ClientConnection, HandshakeKind, ServerConnection, StreamOwned};
 
 use super::{
     PATIENCE,
@@ -83,6 +83,23 @@ impl Stream {
             Wire::TlsClient(stream) => stream.conn.alpn_protocol().map(<[u8]>::to_vec),
             Wire::TlsServer(stream) => stream.conn.alpn_protocol().map(<[u8]>::to_vec),
             Wire::Tcp(_) | Wire::Unix(_) => None,
+        }
+    }
+
+    /// Whether the handshake of TLS was a full one, once that is known.
+    pub(crate) fn handshake_kind(&self) -> Option<HandshakeKind> {
+        match &self.wire {
+            Wire::TlsClient(stream) => stream.conn.handshake_kind(),
+            Wire::TlsServer(stream) => stream.conn.handshake_kind(),
+            Wire::Tcp(_) | Wire::Unix(_) => None,
+        }
+    }
+
+    /// How many tickets of TLS 1.3 a client was given.
+    pub(crate) fn tickets(&self) -> u32 {
+        match &self.wire {
+            Wire::TlsClient(stream) => stream.conn.tls13_tickets_received(),
+            Wire::Tcp(_) | Wire::TlsServer(_) | Wire::Unix(_) => 0,
         }
     }
 

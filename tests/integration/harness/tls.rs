@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, net::TcpStream, path::Path, path::PathBuf, sync::
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 
@@ -67,17 +67,29 @@ impl Authority {
 
 /// Connects as a client that trusts `roots` and expects a certificate for 127.0.0.1.
 pub(crate) fn connect(address: SocketAddr, roots: &Path) -> Stream {
+    connect_as(&trusting(roots), address)
+}
+
+/// Connects as a client that may have been here before.
+pub(crate) fn connect_as(client: &Arc<ClientConfig>, address: SocketAddr) -> Stream {
     let name = ServerName::IpAddress(address.ip().into());
-    let connection = ClientConnection::new(trusting(roots), name).unwrap();
-    Stream::tls_client(connection, TcpStream::connect(address).unwrap())
+    let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    Stream::tls_client(connection, stream)
 }
 
 /// What a client does that trusts `roots`.
-pub(super) fn trusting(roots: &Path) -> Arc<ClientConfig> {
+pub(crate) fn trusting(roots: &Path) -> Arc<ClientConfig> {
+    speaking(rustls::DEFAULT_VERSIONS, roots)
+}
+
+/// What a client does that trusts `roots`, and speaks these versions only.
+pub(crate) fn speaking(versions: &[&'static SupportedProtocolVersion], roots: &Path) -> Arc<ClientConfig> {
     let mut store = RootCertStore::empty();
     store.add(CertificateDer::from_pem_file(roots).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(store)
         .with_no_client_auth();

@@ -216,6 +216,12 @@ impl<C: Side> Session<C> {
     pub(super) fn capacity(&self) -> usize {
         self.incomplete.capacity() + self.ahead.capacity()
     }
+
+    /// What it stands on.
+    #[cfg(test)]
+    pub(super) fn into_tls(self) -> C {
+        self.tls
+    }
 }
 
 /// An error of the protocol, or of what was configured for it.

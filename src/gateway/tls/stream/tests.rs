@@ -12,6 +12,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 use super::*;
 
+mod forger;
+mod hostile;
+mod pieces;
+
 type Ours = Stream<UnbufferedServerConnection, DuplexStream>;
 type Theirs = TlsStream<DuplexStream>;
 
@@ -34,11 +38,12 @@ fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Ar
         .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(issuer.der().clone()).unwrap();
-    let client = ClientConfig::builder_with_provider(provider())
+    let mut client = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    client.enable_secret_extraction = true;
     (Arc::new(server), Arc::new(client))
 }
 
