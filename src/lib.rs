@@ -23,7 +23,8 @@
 //! There is a worker for each processor: a thread with a runtime of its own, which keeps a connection
 //! from its first byte to its last, together with its connections upstream. The main thread accepts,
 //! listens to signals and answers probes. An idle WebSocket costs its task, about a kibibyte, and no
-//! buffer: bytes pass through a scratch of the thread, in the relay as in TLS.
+//! buffer: bytes pass through a scratch of the thread, in the relay as in TLS, and long frames
+//! through a pipe of the thread, without being copied.
 //!
 //! # Invariants
 //! - Only [`gateway`] names Pingora. The pure rooms do no I/O, read no clock and take
