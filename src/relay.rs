@@ -1,10 +1,11 @@
 //! Two streams after a 101: bytes pass both ways unchanged.
 //!
 //! An idle socket holds no buffer. What is read goes into a scratch that belongs to the thread, and
-//! from there to the receiver at once; long frames pass from socket to socket inside the kernel. Only what the receiver does not take is kept, and until that is
-//! gone nothing more is read, so a slow reader stops the writer. The end of one direction is passed
-//! on and the other goes on: half-close. When the socket has to end, each side is told by a Close frame
-//! between two frames, and its reply is waited for.
+//! from there to the receiver at once; long frames pass from socket to socket inside the kernel. Only
+//! what the receiver does not take is kept, and until that is gone nothing more is read, so a slow
+//! reader stops the writer. The end of one direction is passed on and the other goes on: half-close.
+//! When the socket has to end, each side is told by a Close frame between two frames, and its reply is
+//! waited for.
 
 use std::{
     cell::RefCell,

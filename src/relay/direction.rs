@@ -21,8 +21,8 @@ use crate::{
 /// How often one direction reads before everybody else on the thread has a turn.
 const READS: usize = 4;
 
-/// How long a payload has to be for its frame to pass inside the kernel: it saves a fifth of the
-/// processor time here, and costs as much with half the length.
+/// How long a payload has to be for its frame to pass inside the kernel: that saves a fifth of the
+/// processor time here, and costs more than to copy with half the length.
 const LONG: u64 = 32 * 1024;
 
 /// Bytes on their way from one side to the other.
@@ -107,7 +107,8 @@ impl Direction {
         self.farewell = Farewell::Due(code);
     }
 
-    /// Moves bytes by way of what the thread's sockets share, and passes their end on; ready when that is done.
+    /// Moves bytes by way of what the thread's sockets share, and passes their end on; ready when that is
+    /// done.
     pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -157,7 +158,7 @@ impl Direction {
         W: Stream,
     {
         // Behind a long frame another one is likely.
-        if self.frames.payload() < LONG || self.farewell == Farewell::Said {
+        if self.frames.payload() < LONG || self.farewell == Farewell::Said || shared.pipe.is_refused() {
             return Poll::Ready(Ok(false));
         }
         let (Some(from), Some(to)) = (from.socket(), to.socket()) else { return Poll::Ready(Ok(false)) };

@@ -16,7 +16,7 @@ use rustix::{
     pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, Interest},
+    io::{AsyncRead, AsyncWrite, Interest},
     net::{TcpStream, UnixStream},
 };
 
@@ -50,7 +50,8 @@ impl<S: Stream + ?Sized> Stream for Box<S> {
 }
 
 /// Both ends in memory.
-impl Stream for DuplexStream {}
+#[cfg(test)]
+impl Stream for tokio::io::DuplexStream {}
 
 /// A socket whose bytes may pass inside the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +114,7 @@ pub(super) struct Pipe {
 pub(super) enum Moved {
     /// So many bytes were taken of the sender, none at its end; the receiver did not take these of them.
     Bytes(usize, Bytes),
-    /// The system does not let us; nothing was taken.
+    /// The system does not let us, now or ever; nothing was taken.
     Refused,
 }
 
@@ -124,6 +125,11 @@ pub(super) enum Failed {
 }
 
 impl Pipe {
+    /// Whether the system does not let us, so that nobody need try.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// Moves at most `most` bytes.
     pub(super) fn poll_move(
         &mut self,
@@ -168,11 +174,8 @@ impl Pipe {
     }
 
     /// The pipe, to be put back once it is empty again; a pipe that may not be empty is closed, since
-    /// the next socket's bytes would follow this one's.
+    /// the next socket's bytes would follow this one's. Nothing where the system has none left.
     fn take(&mut self) -> Option<(OwnedFd, OwnedFd)> {
-        if self.is_refused {
-            return None;
-        }
         self.ends.take().or_else(|| {
             let ends = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
             // Each of its pages holds a segment of the network at most. It works with fewer, too.

@@ -14,7 +14,10 @@ use super::{Failed, Moved, Pipe, Socket, Stream};
 use crate::{
     access_log::Side,
     phase::Phase,
-    relay::{Departures, Goodbye, Limits, Relay, SHARED, Summary},
+    relay::{
+        Departures, Limits, SHARED, Summary,
+        tests::{TO_CLIENT, TO_UPSTREAM, expect, start},
+    },
 };
 
 /// Two ends of a connection over loopback.
@@ -29,23 +32,13 @@ fn relay(
     client: impl Stream + 'static,
     upstream: impl Stream + 'static,
 ) -> (JoinHandle<Summary>, Departures, watch::Sender<Phase>) {
-    let (phase, watched) = watch::channel(Phase::Serving);
-    let departures = Departures::default();
-    let goodbye = Goodbye { departures: departures.clone(), phase: watched, close_code: 1012 };
-    let mut relay = Relay::new(client, upstream, Bytes::new(), Bytes::new(), Limits::default());
-    (tokio::spawn(async move { relay.run(&goodbye).await }), departures, phase)
+    start(client, upstream, Bytes::new(), Limits::default())
 }
 
 /// A frame that no client sends, of so many bytes that differ from each other.
 fn frame(length: u32, seed: u8) -> Vec<u8> {
     let header = [&[0x82, 127][..], &u64::from(length).to_be_bytes()].concat();
     header.into_iter().chain((0..length).map(|at| u8::try_from(at % 251).unwrap() ^ seed)).collect()
-}
-
-async fn expect(from: &mut (impl Stream + ?Sized), bytes: &[u8]) {
-    let mut read = vec![0; bytes.len()];
-    timeout(Duration::from_secs(10), from.read_exact(&mut read)).await.unwrap().unwrap();
-    assert!(read == bytes, "{} bytes differ", bytes.len());
 }
 
 fn has_pipe() -> bool {
@@ -136,10 +129,10 @@ async fn a_goodbye_stands_between_two_long_frames() {
     far.write_all(start).await.unwrap();
     expect(&mut client, start).await;
     departures.begin(1, Duration::ZERO);
-    expect(&mut far, &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4]).await;
-    far.write_all(&[rest, &first, &[0x88, 2, 0x03, 0xf4]].concat()).await.unwrap();
-    expect(&mut client, &[rest, &[0x88, 2, 0x03, 0xf4]].concat()).await;
-    client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4]).await.unwrap();
+    expect(&mut far, &TO_UPSTREAM).await;
+    far.write_all(&[rest, &first, &TO_CLIENT].concat()).await.unwrap();
+    expect(&mut client, &[rest, &TO_CLIENT].concat()).await;
+    client.write_all(&TO_UPSTREAM).await.unwrap();
     let mut nothing = Vec::new();
     client.read_to_end(&mut nothing).await.unwrap();
     assert!(nothing.is_empty());
