@@ -7,7 +7,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use hushgate::{
     config::{
         Config, Loaded,
@@ -70,9 +73,12 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and the version are answers, not errors.
-            let code = if error.use_stderr() { exit::USAGE } else { 0 };
-            let _ = error.print();
-            return code.into();
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            say(io::stderr(), format_args!("{}", without_strays(&error).trim_end()));
+            return exit::USAGE.into();
         }
     };
     match arguments.command {
@@ -80,6 +86,23 @@ fn main() -> ExitCode {
         Command::Check => check(&arguments.config),
         Command::Demo { once } => demonstrate(once),
     }
+}
+
+/// What is wrong with the command line, without repeating what is no option or command of anybody's: a
+/// stray word may be a key that was pasted, and a service's standard error is a log.
+fn without_strays(error: &clap::Error) -> String {
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || b"-<>[]".contains(&byte));
+    let given = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue];
+    let mut text = error.render().to_string();
+    for kind in given {
+        if let Some(ContextValue::String(word)) = error.get(kind)
+            && !word.is_empty()
+            && !is_word(word)
+        {
+            text = text.replace(word, "…");
+        }
+    }
+    text
 }
 
 fn demonstrate(once: bool) -> ExitCode {

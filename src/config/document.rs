@@ -223,7 +223,7 @@ impl Section<'_> {
                 Some((_, known)) => format!("did you mean `{known}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            self.note(&item.name, &printable(name), format!("unknown key; {advice}"));
+            self.note(&item.name, printable(name), format!("unknown key; {advice}"));
         }
     }
 }

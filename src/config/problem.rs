@@ -63,14 +63,13 @@ impl fmt::Display for Rendered<'_> {
     }
 }
 
-/// The most characters that are shown of a name which an operator chose.
+/// The most characters of a name that is shown.
 const LONGEST_NAME: usize = 64;
 
-/// A name, fit for one line of a terminal.
-pub(super) fn printable(name: &str) -> String {
-    let mut shown: String = name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST_NAME).is_some() {
-        shown.push('…');
-    }
-    shown
+/// A name that an operator chose, if it looks like one; else `…`, since what was pasted into the wrong
+/// place may be a secret. Its place tells where to look.
+pub(super) fn printable(name: &str) -> &str {
+    let is_of = |fits: fn(&u8) -> bool| name.bytes().all(|byte| fits(&byte) || b"_-.".contains(&byte));
+    let is_name = is_of(u8::is_ascii_lowercase) || is_of(u8::is_ascii_uppercase);
+    if is_name && name.len() <= LONGEST_NAME { name } else { "…" }
 }

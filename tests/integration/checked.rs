@@ -214,3 +214,28 @@ fn a_wrong_command_line_is_told_apart() {
     let version = String::from_utf8(hushgate(folder.path(), &["--version"], &[]).stdout).unwrap();
     assert_eq!(version, format!("hushgate {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn what_was_pasted_into_the_wrong_place_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("--{CANARY}={CANARY}");
+    let stray: [&[&str]; 4] = [&[CANARY], &["run", CANARY], &["check", &long], &["demo", "--once", CANARY]];
+    for arguments in stray {
+        let output = hushgate(folder.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains('…') && text.contains("Usage:") && !text.contains(CANARY), "{text}");
+    }
+    let name = format!("HUSHGATE_{CANARY}__X");
+    for text in [
+        format!("\"{CANARY}\" = 1\n[limits]\n\"{CANARY}\" = 2\n"),
+        format!("\"{CANARY}\" = 1\n\"{CANARY}\" = 2\n"),
+        format!("[listen]\naddress = {CANARY}\n"),
+    ] {
+        fs::write(folder.path().join("gateway.toml"), text).unwrap();
+        let output = hushgate(folder.path(), &["check"], &[(&name, CANARY)]);
+        assert_eq!(output.status.code(), Some(78));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("gateway.toml:") && !text.contains(CANARY), "{text}");
+    }
+}
