@@ -13,6 +13,8 @@ pub use self::parse::Loaded;
 mod document;
 mod parse;
 pub mod problem;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -36,6 +36,8 @@ use crate::{
 mod adapter;
 pub mod connection;
 mod downstream;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod refuse;
 mod resolver;
 mod takeover;

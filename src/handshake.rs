@@ -10,14 +10,15 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use self::head::{Body, Head};
-use crate::config;
+use crate::{config, secret::Wiped};
 
-pub use self::forward::client;
+pub use self::{forward::client, presented::Presented};
 
 pub mod chunks;
 mod forward;
 pub mod head;
 mod opening;
+mod presented;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod query;
@@ -117,12 +118,12 @@ pub struct Hop<'a> {
     pub trusted_proxies: &'a [IpNet],
 }
 
-/// A request that may go on. It has no `Debug`: the head may hold a credential.
+/// A request that may go on.
 pub struct Admitted {
     /// What kind of request it is.
     pub kind: Kind,
     /// The head that goes on, from the request line to the empty line.
-    pub head: Vec<u8>,
+    pub head: Wiped,
     /// Where the credential in it came from.
     pub source: CredentialSource,
     /// How the body is framed.
@@ -140,26 +141,26 @@ pub fn judge(head: &Head<'_>, rules: &config::Handshake, hop: &Hop<'_>) -> Resul
         // Pingora serves no host with a user (RFC 9110 section 4.2.4).
         return Err(Refusal::MalformedHead);
     }
-    let (target, source, field) = present(head, rules, kind)?;
+    let (target, source, field) = choose(head, rules, kind)?;
     let mut out = forward::Writer::new(head, &target);
     out.end_to_end(head, rules, kind, &nominated, hop);
     out.forwarding(head, hop);
     if let Some(line) = field {
-        out.line(&rules.field_spelling, &line);
+        out.line(&rules.field_spelling, line.as_bytes());
     }
     Ok(Admitted { kind, head: out.finish(head, kind), source, body: head.body })
 }
 
 /// The target that goes on, where the credential came from, and the value of the one credential
 /// field line that goes on.
-type Presented<'a> = (std::borrow::Cow<'a, [u8]>, CredentialSource, Option<Vec<u8>>);
+type Choice<'a> = (std::borrow::Cow<'a, [u8]>, CredentialSource, Option<Wiped>);
 
-fn present<'a>(head: &Head<'a>, rules: &config::Handshake, kind: Kind) -> Result<Presented<'a>, Refusal> {
+fn choose<'a>(head: &Head<'a>, rules: &config::Handshake, kind: Kind) -> Result<Choice<'a>, Refusal> {
     let first_line = head.values(rules.field.as_str()).next();
     let from_field = if first_line.is_some() { CredentialSource::Field } else { CredentialSource::None };
     let promotes = match (kind, rules.plain_requests) {
         (Kind::Plain, config::PlainRequests::Forward) => {
-            return Ok((head.target.into(), from_field, first_line.map(<[u8]>::to_vec)));
+            return Ok((head.target.into(), from_field, first_line.map(Wiped::copy_of)));
         }
         (Kind::Plain, config::PlainRequests::Strip) => false,
         (Kind::Plain, config::PlainRequests::Promote) | (Kind::OpeningHandshake, _) => true,
@@ -167,8 +168,8 @@ fn present<'a>(head: &Head<'a>, rules: &config::Handshake, kind: Kind) -> Result
     let cut = query::cut(head.target, &rules.parameters);
     match cut.credential {
         Some(credential) if promotes => {
-            let mut value = Vec::with_capacity(head.target.len() + rules.prefix.len());
-            value.extend_from_slice(rules.prefix.as_bytes());
+            let mut value = Wiped::with_capacity(head.target.len() + rules.prefix.len());
+            value.append(rules.prefix.as_bytes());
             if !credential.append_latin1(&mut value) {
                 return Err(match kind {
                     Kind::OpeningHandshake => Refusal::UnusableCredential,
@@ -177,6 +178,6 @@ fn present<'a>(head: &Head<'a>, rules: &config::Handshake, kind: Kind) -> Result
             }
             Ok((cut.target, CredentialSource::Query, Some(value)))
         }
-        Some(_) | None => Ok((cut.target, from_field, first_line.map(<[u8]>::to_vec))),
+        Some(_) | None => Ok((cut.target, from_field, first_line.map(Wiped::copy_of))),
     }
 }

@@ -32,13 +32,25 @@
 //! - A request's bytes reach a log only through [`access_log::Record`], which has no room for any
 //!   but the redacted target. Nothing prints a Pingora error's text or a request head, and no
 //!   library's text about a request reaches standard error.
+//! - What is written down of a request shows nothing of eight bytes or more that the same request
+//!   presented as a credential, wherever it put it.
 //! - No error holds text from a peer or from a secret: configuration keys, positions and lengths only.
+//! - Bytes among which a credential may be are held in [`secret`]'s types, which the compiler lets nobody
+//!   print, copy or compare, and which are wiped when they are dropped.
 //! - A request sees one [`gateway::Snapshot`] from its first phase to its log line. Configuration is
 //!   checked when it is loaded; no request can fail because of it.
 //! - What goes upstream is what was judged: no second parser decides about a credential.
 //! - No `unwrap`, `expect`, indexing or `as` where a peer can reach. `unsafe` is forbidden.
 //!
 //! `tests/tidy.rs` reads the sources for those that a test can read.
+//!
+//! # Secrets in memory
+//! The process is not dumpable, so neither a core dump nor another process of the same user reads its
+//! memory. What we own is wiped: the head as it was read, the decoded credential, and the head that goes
+//! on. What is not: the kernel's socket buffers; Pingora's buffers and its copy of a plain request's head,
+//! until they are used again; rustls's records; the scratch of each thread, which holds what last passed
+//! through it; bytes that a client sent ahead of the answer to its handshake; and what the optimiser left in
+//! a register or on the stack. `SECURITY.md` says what that means for an operator.
 //!
 //! # The rooms
 //! Dependencies point down only.

@@ -8,12 +8,12 @@ use std::{
 use hushgate::{
     access_log::{Closing, Event, Method, Outcome, Record, RedactedTarget, RequestId, Side},
     config::LogFormat,
-    handshake::CredentialSource,
+    handshake::{CredentialSource, Presented, head::Head},
 };
 
 use crate::{
     allocations::Benchmarks,
-    samples::{PATH, rules},
+    samples::{PATH, opening_handshake, rules},
 };
 
 fn typical_target() -> String {
@@ -28,8 +28,14 @@ pub(crate) fn redacting(benchmarks: &mut Benchmarks) {
     for (name, target, show) in
         [("path", PATH, nothing), ("nothing shown", &typical, nothing), ("one shown", &typical, &show)]
     {
-        group.bench(name, || RedactedTarget::of(black_box(target.as_bytes()), show, &credential));
+        let none = Presented::default();
+        group.bench(name, || RedactedTarget::of(black_box(target.as_bytes()), show, &credential, &none));
     }
+    let (head, rules) = (opening_handshake(&typical), rules());
+    let head = Head::parse(head.as_bytes(), 100).expect("a head");
+    group.bench("nothing shown, against what is presented", || {
+        RedactedTarget::of(head.target, nothing, &credential, &Presented::of(black_box(&head), &rules))
+    });
 }
 
 /// The whole way: from what is known of an event to the bytes that are handed to the writer.
@@ -50,7 +56,12 @@ pub(crate) fn writing_a_line(benchmarks: &mut Benchmarks) {
                 request_id: RequestId::next(),
                 client: Some([192, 0, 2, 1].into()),
                 method: Method::of("GET"),
-                target: RedactedTarget::of(black_box(target.as_bytes()), &[], &credential),
+                target: RedactedTarget::of(
+                    black_box(target.as_bytes()),
+                    &[],
+                    &credential,
+                    &Presented::default(),
+                ),
                 status: (!is_close).then_some(101),
                 outcome: if is_close { Outcome::Closed } else { Outcome::Upgraded },
                 credential_source: CredentialSource::Query,

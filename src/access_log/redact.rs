@@ -6,7 +6,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::handshake::query::{segments, split_once};
+use crate::handshake::{
+    Presented,
+    query::{segments, split_once},
+};
 
 /// What stands for everything that is not shown.
 pub(super) const HIDDEN: &str = "…";
@@ -27,8 +30,14 @@ impl RedactedTarget {
     ///
     /// The path ends, with `…`, at its first `;`, `=`, `%` or `#`: a path parameter, a fragment or
     /// an encoded `?` may carry what belongs into a query. A parameter in
-    /// `credential_parameters` is never shown, even if `show` names it.
-    pub fn of(target: &[u8], show: &[String], credential_parameters: &[String]) -> Self {
+    /// `credential_parameters` is never shown, even if `show` names it. And whatever is shown ends where
+    /// something begins that the same request `presented` as a credential.
+    pub fn of(
+        target: &[u8],
+        show: &[String],
+        credential_parameters: &[String],
+        presented: &Presented<'_>,
+    ) -> Self {
         if target.first() != Some(&b'/') {
             return Self::unknown();
         }
@@ -37,11 +46,11 @@ impl RedactedTarget {
             None => (target, None),
         };
         let mut out = String::with_capacity(path.len().min(LONGEST) + 2 * HIDDEN.len());
-        let whole = push_path(&mut out, path);
+        let whole = push_path(&mut out, path, presented);
         let Some(query) = query else {
             return Self(out.into());
         };
-        let shown = shown_query(query, show, credential_parameters);
+        let shown = shown_query(query, show, credential_parameters, presented);
         // A path that was cut already ends in `…`, which stands for a hidden query as well. So
         // nothing behind the cut, not even the presence of a query, changes the line.
         if whole || shown != HIDDEN && !shown.is_empty() {
@@ -69,13 +78,16 @@ impl fmt::Display for RedactedTarget {
 }
 
 /// Appends what may be shown of a path; false if it had to be cut.
-fn push_path(out: &mut String, path: &[u8]) -> bool {
+fn push_path(out: &mut String, path: &[u8], presented: &Presented<'_>) -> bool {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    for &byte in path {
+    let length = path.iter().position(|byte| ends_path(*byte)).unwrap_or(path.len());
+    let shown = path.get(..length).unwrap_or_default();
+    let end = presented.first_in(shown, ends_path).unwrap_or(length);
+    for &byte in path.iter().take(end) {
         let plain = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         let room = LONGEST.saturating_sub(out.len());
-        if matches!(byte, b';' | b'=' | b'%' | b'#') || room < if plain { 1 } else { 4 } {
+        if room < if plain { 1 } else { 4 } {
             out.push_str(HIDDEN);
             return false;
         }
@@ -87,11 +99,24 @@ fn push_path(out: &mut String, path: &[u8]) -> bool {
             out.extend(DIGITS.get(usize::from(byte & 15)));
         }
     }
-    true
+    if end < path.len() {
+        out.push_str(HIDDEN);
+    }
+    end == path.len()
+}
+
+/// Whether a path is not shown from this byte on.
+const fn ends_path(byte: u8) -> bool {
+    matches!(byte, b';' | b'=' | b'%' | b'#')
 }
 
 /// What may be shown of a query; each run of hidden segments is one `…`.
-fn shown_query(query: &[u8], show: &[String], credential_parameters: &[String]) -> Cow<'static, str> {
+fn shown_query(
+    query: &[u8],
+    show: &[String],
+    credential_parameters: &[String],
+    presented: &Presented<'_>,
+) -> Cow<'static, str> {
     if query.is_empty() {
         return Cow::Borrowed("");
     }
@@ -117,7 +142,7 @@ fn shown_query(query: &[u8], show: &[String], credential_parameters: &[String]) 
             Some(name) => {
                 out.extend(name.escape_debug());
                 out.push('=');
-                push_value(&mut out, segment.value);
+                push_value(&mut out, segment.value, presented);
             }
             None => out.push_str(HIDDEN),
         }
@@ -126,14 +151,13 @@ fn shown_query(query: &[u8], show: &[String], credential_parameters: &[String]) 
 }
 
 /// Appends a raw value up to its first byte that is not plainly harmless.
-fn push_value(out: &mut String, value: &[u8]) {
-    let harmless = value
-        .iter()
-        .take(LONGEST_VALUE)
-        .take_while(|byte| byte.is_ascii_alphanumeric() || b"._~:+-".contains(byte));
-    let before = out.len();
-    out.extend(harmless.map(|&byte| char::from(byte)));
-    if out.len() - before < value.len() {
+fn push_value(out: &mut String, value: &[u8], presented: &Presented<'_>) {
+    let ends = |byte: u8| !byte.is_ascii_alphanumeric() && !b"._~:+-".contains(&byte);
+    let length = value.iter().position(|byte| ends(*byte)).unwrap_or(value.len());
+    let harmless = value.get(..length).unwrap_or_default();
+    let end = presented.first_in(harmless, ends).unwrap_or(length).min(LONGEST_VALUE);
+    out.extend(harmless.iter().take(end).map(|&byte| char::from(byte)));
+    if end < value.len() {
         out.push_str(HIDDEN);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 use super::{Closing, Event, Method, Outcome, Record, RedactedTarget, RequestId, Side};
 use crate::{
     config::LogFormat,
-    handshake::{CredentialSource, Refusal},
+    handshake::{CredentialSource, Presented, Refusal},
 };
 
 pub(crate) fn record(event: Event) -> Record {
@@ -16,7 +16,7 @@ pub(crate) fn record(event: Event) -> Record {
         request_id: RequestId(7),
         client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         method: Method::of("GET"),
-        target: RedactedTarget::of(b"/sockets/events/1?session_api_key=k", &[], &[]),
+        target: RedactedTarget::of(b"/sockets/events/1?session_api_key=k", &[], &[], &Presented::default()),
         status: Some(101),
         outcome: Outcome::Upgraded,
         credential_source: CredentialSource::Query,

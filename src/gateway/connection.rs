@@ -19,16 +19,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport,
     adapter::{Answered, Exchange},
+    downstream::Taken,
     refuse, takeover,
 };
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
     config::Limits,
     handshake::{
-        self, Admitted, CredentialSource, Hop, Kind, Refusal,
+        self, Admitted, CredentialSource, Hop, Kind, Presented, Refusal,
         head::{Body, Head},
     },
     phase::Phase,
+    secret::Wiped,
 };
 
 /// How long a refusal may take to be written.
@@ -83,7 +85,7 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
                 return takeover::run(gateway, snapshot, downstream, head, entry, place).await;
             }
             Ok(Admitted { kind: Kind::Plain, head, body, .. }) => {
-                match plain(&gateway, &snapshot, downstream, &head, body, &entry, place.worker).await {
+                match plain(&gateway, &snapshot, downstream, head, body, &entry, place.worker).await {
                     Some(downstream) => downstream,
                     None => return,
                 }
@@ -130,7 +132,7 @@ async fn read_head(
     limits: &Limits,
     keep_alive: Option<Duration>,
     began: &mut Instant,
-) -> Result<Option<BytesMut>, Unread> {
+) -> Result<Option<Taken>, Unread> {
     let mut phase = gateway.phase.clone();
     let mut deadline = *began + keep_alive.unwrap_or(limits.head_timeout);
     let mut has_begun = false;
@@ -204,10 +206,12 @@ fn judge(
         Err(refusal) => return (Err(refusal), Event::Request),
     };
     entry.method = Method::of(head.method);
-    entry.target = RedactedTarget::of(head.target, &config.access_log.show, &config.handshake.parameters);
+    let (show, rules) = (&config.access_log.show, &config.handshake);
+    let presented = Presented::of(&head, rules);
+    entry.target = RedactedTarget::of(head.target, show, &rules.parameters, &presented);
     let asks_upgrade = head.values("upgrade").next().is_some();
     entry.client = handshake::client(&head, hop);
-    let judged = handshake::judge(&head, &config.handshake, hop);
+    let judged = handshake::judge(&head, rules, hop);
     let event = match &judged {
         Ok(admitted) => {
             entry.source = admitted.source;
@@ -251,7 +255,7 @@ async fn plain(
     gateway: &Arc<Gateway>,
     snapshot: &Arc<Snapshot>,
     mut downstream: Downstream,
-    head: &[u8],
+    head: Wiped,
     body: Body,
     entry: &Entry,
     worker: usize,
@@ -261,7 +265,8 @@ async fn plain(
     let exchange =
         Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), downstream.counters()));
     let mut session = HttpSession::new(Box::new(downstream));
-    session.set_pipelined_prefix(BytesMut::from(head));
+    session.set_pipelined_prefix(BytesMut::from(head.as_bytes()));
+    drop(head);
     session.set_read_timeout(Some(BODY_PAUSE));
     let mut session = ServerSession::H1(session);
     let is_serving = *gateway.phase.borrow() < Phase::Draining;

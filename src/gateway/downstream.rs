@@ -21,6 +21,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
+use zeroize::Zeroize;
 
 use super::tls;
 use crate::handshake::{chunks::Chunks, head::Body};
@@ -80,6 +81,23 @@ pub struct Downstream {
     counters: Arc<Counters>,
 }
 
+/// Bytes taken from a connection: a head, as a rule, and wiped when it was judged.
+pub(super) struct Taken(BytesMut);
+
+impl std::ops::Deref for Taken {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// What whoever reads may have.
 enum Reading {
     /// The rest of a chunked body.
@@ -119,19 +137,33 @@ impl Downstream {
 
     /// Reads more into [`Self::ahead`]; zero at the end of the stream.
     pub(super) async fn read_ahead(&mut self) -> io::Result<usize> {
-        // Heads are short, so this little is held while waiting.
-        self.ahead.reserve(4096);
+        self.make_room();
         match &mut self.transport {
             Transport::Tcp(stream) => stream.read_buf(&mut self.ahead).await,
             Transport::Tls(stream) => stream.read_buf(&mut self.ahead).await,
         }
     }
 
+    /// Makes room for more in [`Self::ahead`]. Heads are short, so little is held while waiting.
+    fn make_room(&mut self) {
+        const ROOM: usize = 4096;
+        let length = self.ahead.len();
+        if length == 0 {
+            self.ahead.reserve(ROOM);
+        } else if length == self.ahead.capacity() {
+            // Growing by itself, it would leave half a head in freed memory.
+            let mut larger = BytesMut::with_capacity(2 * length.max(ROOM));
+            larger.extend_from_slice(&self.ahead);
+            self.ahead.zeroize();
+            self.ahead = larger;
+        }
+    }
+
     /// Takes the first bytes of what was read.
-    pub(super) fn take_ahead(&mut self, length: usize) -> BytesMut {
+    pub(super) fn take_ahead(&mut self, length: usize) -> Taken {
         let taken = self.ahead.split_to(length.min(self.ahead.len()));
         self.counters.take(taken.len());
-        taken
+        Taken(taken)
     }
 
     /// Limits what may be read to the body of one request.

@@ -23,6 +23,7 @@ use crate::{
     access_log::{Event, Outcome, Record},
     config::LogFormat,
     relay::{Goodbye, Limits, Relay, Stream, Summary},
+    secret::Wiped,
 };
 
 mod answer;
@@ -38,7 +39,7 @@ pub(super) async fn run(
     gateway: Arc<Gateway>,
     snapshot: Arc<Snapshot>,
     mut downstream: Downstream,
-    head: Vec<u8>,
+    head: Wiped,
     entry: Entry,
     place: Place,
 ) {
@@ -168,7 +169,7 @@ async fn watched<T>(downstream: &mut Downstream, upstream: impl Future<Output = 
 }
 
 /// Sends the handshake and reads the answer's head.
-async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Stream>), Outcome> {
+async fn open(snapshot: &Snapshot, head: Wiped) -> Result<(Answer, Box<dyn Stream>), Outcome> {
     let mut upstream = snapshot.upstream.connect().await.map_err(|error| {
         if error.kind() == io::ErrorKind::TimedOut {
             Outcome::UpstreamTimeout
@@ -178,10 +179,11 @@ async fn open(snapshot: &Snapshot, head: Vec<u8>) -> Result<(Answer, Box<dyn Str
     })?;
     let answered = async {
         let sent = async {
-            upstream.write_all(&head).await?;
+            upstream.write_all(head.as_bytes()).await?;
             upstream.flush().await
         };
         sent.await.map_err(|_| Outcome::UpstreamReset)?;
+        drop(head);
         let mut bytes = BytesMut::with_capacity(1024);
         loop {
             if let Some(answer) = Answer::parse(&mut bytes)? {

@@ -8,7 +8,7 @@ use super::{
     Hop, Kind, Refusal,
     head::{Body, Head, elements, names},
 };
-use crate::config;
+use crate::{config, secret::Wiped};
 
 /// From ten tokens on Pingora refuses a `Connection`, and so do we, for every kind of request.
 const CONNECTION_TOKENS: usize = 10;
@@ -79,26 +79,26 @@ fn is_trusted(address: Option<IpAddr>, hop: &Hop<'_>) -> bool {
 }
 
 /// Writes a head.
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct Writer(Wiped);
 
 impl Writer {
     /// Starts with the request line.
     pub(super) fn new(head: &Head<'_>, target: &[u8]) -> Self {
         let size: usize = head.fields.iter().map(|field| field.name.len() + field.value.len() + 4).sum();
-        let mut out = Vec::with_capacity(size + target.len() + 256);
-        out.extend_from_slice(head.method.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(target);
-        out.extend_from_slice(if head.is_http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+        let mut out = Wiped::with_capacity(size + target.len() + 256);
+        out.append(head.method.as_bytes());
+        out.append(b" ");
+        out.append(target);
+        out.append(if head.is_http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
         Self(out)
     }
 
     /// Adds one field line.
     pub(super) fn line(&mut self, name: &str, value: &[u8]) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        self.0.append(name.as_bytes());
+        self.0.append(b": ");
+        self.0.append(value);
+        self.0.append(b"\r\n");
     }
 
     /// Copies the fields that go on as they came.
@@ -172,7 +172,7 @@ impl Writer {
 
     /// Says what becomes of the connection, and ends the head. A plain request's word is for
     /// Pingora, which takes it for the client's.
-    pub(super) fn finish(mut self, head: &Head<'_>, kind: Kind) -> Vec<u8> {
+    pub(super) fn finish(mut self, head: &Head<'_>, kind: Kind) -> Wiped {
         let says = |token: &[u8]| names(head.values("connection"), token);
         match kind {
             Kind::OpeningHandshake => {
@@ -183,7 +183,7 @@ impl Writer {
             Kind::Plain if says(b"keep-alive") => self.line("Connection", b"keep-alive"),
             Kind::Plain => {}
         }
-        self.0.extend_from_slice(b"\r\n");
+        self.0.append(b"\r\n");
         self.0
     }
 }

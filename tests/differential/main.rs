@@ -127,7 +127,7 @@ fn gateway(query: &str, fields: &[String]) -> Result<(Vec<u8>, CredentialSource)
     };
     let hop = Hop { peer: Some([192, 0, 2, 1].into()), is_tls: false, trusted_proxies: &[] };
     let admitted = handshake::judge(&Head::parse(&head, 100)?, &rules, &hop)?;
-    Ok((admitted.head, admitted.source))
+    Ok((admitted.head.as_bytes().to_vec(), admitted.source))
 }
 
 /// What is wrong, if anything is.

@@ -1,6 +1,4 @@
 //! The pure rooms of hushgate, compiled from its own sources, and the laws over bytes in them.
-//!
-//! A room that begins to need Pingora no longer compiles here.
 
 pub use crate::sources::{access_log, config, gateway, handshake, secret, websocket};
 
@@ -13,6 +11,7 @@ mod sources {
     pub mod websocket;
 
     pub mod gateway {
+        pub mod properties;
         pub mod takeover {
             mod answer;
 

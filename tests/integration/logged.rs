@@ -37,6 +37,23 @@ fn a_plain_request_is_one_line() {
     assert_eq!(gateway.log_lines(1).len(), 1);
 }
 
+/// The harness fails if the key appears in any output.
+#[test]
+fn a_key_that_is_presented_is_not_shown_where_else_it_stands() {
+    let upstream = Upstream::answering(OK);
+    let gateway = Gateway::before(&upstream);
+    let own = format!("X-Session-API-Key: {CANARY}");
+    for (target, field) in [
+        (format!("/by/{CANARY}/x"), own.as_str()),
+        (format!("/by/{CANARY}?session_api_key={CANARY}"), "Accept: */*"),
+        (format!("/by/{CANARY}=?session_api_key={}", percent_encoded(CANARY)), "Accept: */*"),
+    ] {
+        gateway.exchange(head(&format!("GET {target}"), &[field]));
+    }
+    let lines = gateway.log_lines(3);
+    assert!(lines.iter().all(|line| line["target"] == "/by/…"), "{lines:?}");
+}
+
 #[test]
 fn a_websocket_is_two_lines_with_one_id() {
     let upstream = Upstream::echoing();

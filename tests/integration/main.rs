@@ -57,6 +57,8 @@ mod relayed;
 mod reloaded;
 /// TLS sessions that are taken up again: by whom, and what ends them.
 mod resumed;
+/// Its memory, closed to others.
+mod sealed;
 /// What the repository ships: every configuration file and command line is valid.
 mod shipped;
 /// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.

@@ -4,6 +4,7 @@
 use url::form_urlencoded;
 
 use super::RedactedTarget;
+use crate::handshake::Presented;
 
 #[cfg(test)]
 mod generated;
@@ -20,7 +21,7 @@ const WHOLE_QUERY: usize = 300;
 
 fn redact(target: &[u8]) -> String {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    RedactedTarget::of(target, &owned(&SHOW), &owned(&CREDENTIAL)).as_str().to_owned()
+    RedactedTarget::of(target, &owned(&SHOW), &owned(&CREDENTIAL), &Presented::default()).as_str().to_owned()
 }
 
 /// The laws of redaction for any bytes as a target, `filler` being what may stand where it hides.

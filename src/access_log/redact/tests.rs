@@ -1,10 +1,17 @@
 use super::RedactedTarget;
+use crate::{
+    config::{Handshake, PlainRequests},
+    handshake::{Presented, Refusal, head::Head},
+};
 
 #[track_caller]
 fn check(target: &str, expected: &str) {
     let show = ["resend_mode".to_owned(), "session_api_key".to_owned()];
     let credential = ["session_api_key".to_owned()];
-    assert_eq!(RedactedTarget::of(target.as_bytes(), &show, &credential).as_str(), expected);
+    assert_eq!(
+        RedactedTarget::of(target.as_bytes(), &show, &credential, &Presented::default()).as_str(),
+        expected
+    );
 }
 
 #[test]
@@ -37,10 +44,65 @@ fn escapes_what_could_break_a_line() {
 #[test]
 fn a_line_has_an_end() {
     let long = "a".repeat(5000);
-    assert_eq!(RedactedTarget::of(format!("/{long}").as_bytes(), &[], &[]).as_str().len(), 1024 + "…".len());
+    assert_eq!(
+        RedactedTarget::of(format!("/{long}").as_bytes(), &[], &[], &Presented::default()).as_str().len(),
+        1024 + "…".len()
+    );
     let show = ["resend_mode".to_owned()];
-    let value = RedactedTarget::of(format!("/?resend_mode={long}").as_bytes(), &show, &[]);
+    let value =
+        RedactedTarget::of(format!("/?resend_mode={long}").as_bytes(), &show, &[], &Presented::default());
     assert_eq!(value.as_str(), format!("/?resend_mode={}…", &long[..256]));
-    let many = RedactedTarget::of(format!("/?{}", "resend_mode=1&".repeat(500)).as_bytes(), &show, &[]);
+    let many = RedactedTarget::of(
+        format!("/?{}", "resend_mode=1&".repeat(500)).as_bytes(),
+        &show,
+        &[],
+        &Presented::default(),
+    );
     assert!(many.as_str().len() < 1100 && many.as_str().ends_with("&…"), "{many}");
+}
+
+/// What is shown of a target, checked against what its own request presents.
+#[track_caller]
+fn check_own(target: &str, fields: &str, expected: &str) {
+    let rules = Handshake {
+        field: http::HeaderName::from_static("x-session-api-key"),
+        field_spelling: "X-Session-API-Key".to_owned(),
+        parameters: vec!["session_api_key".to_owned()],
+        prefix: String::new(),
+        plain_requests: PlainRequests::Strip,
+    };
+    let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let head = Head::parse(head.as_bytes(), 100).map_err(Refusal::label).unwrap();
+    let presented = Presented::of(&head, &rules);
+    let show = ["limit".to_owned()];
+    let text = RedactedTarget::of(head.target, &show, &rules.parameters, &presented);
+    assert_eq!(text.as_str(), expected);
+}
+
+#[test]
+fn what_a_request_presents_is_not_shown_of_it() {
+    check_own("/a/0123456789/b", "", "/a/0123456789/b");
+    check_own("/a/0123456789/b", "X-Session-API-Key: 0123456789\r\n", "/a/…");
+    check_own("/a/0123456789/b", "X-Session-API-Key: x\r\nX-Session-API-Key: 0123456789\r\n", "/a/…");
+    check_own("/a/0123456789/b?session_api_key=0123456789", "", "/a/…");
+    check_own("/a/0123456789/b?session_api_key=01234%3567%389&session_api_key=", "", "/a/…");
+    check_own("/a/0123456789?limit=1", "Authorization: Bearer 0123456789\r\n", "/a/…?limit=1");
+    check_own("/a/0123456789", "Cookie: a=b; Session-Key=0123456789\r\n", "/a/…");
+    check_own("/a/0123456789", "Sec-WebSocket-Protocol: x, 0123456789\r\n", "/a/…");
+    check_own("/a?limit=x-0123456789-y", "X-Session-API-Key: 0123456789\r\n", "/a?limit=x-…");
+}
+
+#[test]
+fn what_is_shown_of_a_credential_that_is_cut_is_looked_for_too() {
+    check_own("/a/0123456789=", "X-Session-API-Key: 0123456789=\r\n", "/a/…");
+    check_own("/a/0123456789%2Fx", "X-Session-API-Key: 0123456789\r\n", "/a/…");
+    let long = "a".repeat(1015);
+    let shown = format!("/{long}…");
+    check_own(&format!("/{long}0123456789"), "X-Session-API-Key: 0123456789\r\n", &shown);
+}
+
+#[test]
+fn what_is_too_short_to_be_a_credential_hides_nothing() {
+    check_own("/sockets/events/1", "X-Session-API-Key: sockets\r\nCookie: key=1\r\n", "/sockets/events/1");
+    check_own("/sockets/events/1", "Cookie: theme=/sockets/\r\n", "/sockets/events/1");
 }

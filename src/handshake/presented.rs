@@ -1,0 +1,85 @@
+//! Everything in a head that may be a credential of its sender.
+//!
+//! It is for one purpose: what is written down of a request is checked against it, as the last line of
+//! defence. So it takes in more than decides about anything: every occurrence of the parameter, and fields
+//! that only other servers look at.
+
+use super::{
+    head::{Head, elements},
+    query,
+};
+use crate::{config, secret::Wiped};
+
+/// What is shorter is found in too much that is none, and is no credential that could protect anything.
+const SHORTEST: usize = 8;
+
+/// A cookie whose name holds one of these words carries a credential.
+const WORDS: [&str; 7] = ["auth", "credential", "key", "password", "secret", "session", "token"];
+
+/// What one request presents. It can be looked for, and not be read.
+#[derive(Default)]
+pub struct Presented<'a>(Vec<Value<'a>>);
+
+enum Value<'a> {
+    AsItCame(&'a [u8]),
+    Decoded(Wiped),
+}
+
+impl<'a> Presented<'a> {
+    /// Gathers what a head presents: the parameter, raw and decoded; the credential field, without
+    /// its prefix; `Authorization` without its scheme; entries of `Sec-WebSocket-Protocol`; and cookies
+    /// by their name. What is shorter than eight bytes is left out.
+    pub fn of(head: &Head<'a>, rules: &config::Handshake) -> Self {
+        let mut found = Self::default();
+        let query = query::split_once(head.target, b'?').map_or(&[][..], |(_, query)| query);
+        for segment in query::segments(query).filter(|segment| segment.is_named(&rules.parameters)) {
+            found.add(segment.value);
+            found.add_decoded(segment.value);
+        }
+        for value in head.values(rules.field.as_str()) {
+            found.add(value.strip_prefix(rules.prefix.as_bytes()).unwrap_or(value));
+        }
+        for value in head.values("authorization") {
+            let after = query::split_once(value, b' ');
+            after.into_iter().for_each(|(_, value)| found.add(value.trim_ascii()));
+        }
+        elements(head.values("sec-websocket-protocol")).for_each(|entry| found.add(entry));
+        let cookies = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
+        for (name, value) in cookies.filter_map(|cookie| query::split_once(cookie, b'=')) {
+            let name = name.to_ascii_lowercase();
+            if WORDS.iter().any(|word| memchr::memmem::find(&name, word.as_bytes()).is_some()) {
+                found.add(value.trim_ascii());
+            }
+        }
+        found
+    }
+
+    /// Where the first of it begins in what would be shown, if it is there.
+    ///
+    /// What would be shown never goes past a byte that `ends` it, so neither does what is looked for.
+    pub fn first_in(&self, shown: &[u8], ends: impl Fn(u8) -> bool) -> Option<usize> {
+        let positions = self.0.iter().filter_map(|value| {
+            let bytes = match value {
+                Value::AsItCame(bytes) => bytes,
+                Value::Decoded(bytes) => bytes.as_bytes(),
+            };
+            let length = bytes.iter().position(|byte| ends(*byte)).unwrap_or(bytes.len());
+            let begin = bytes.get(..length).filter(|begin| begin.len() >= SHORTEST)?;
+            memchr::memmem::find(shown, begin)
+        });
+        positions.min()
+    }
+
+    fn add(&mut self, value: &'a [u8]) {
+        if value.len() >= SHORTEST {
+            self.0.push(Value::AsItCame(value));
+        }
+    }
+
+    fn add_decoded(&mut self, raw: &'a [u8]) {
+        if let Some(decoded) = query::decode_wiped(raw).filter(|decoded| decoded.as_bytes().len() >= SHORTEST)
+        {
+            self.0.push(Value::Decoded(decoded));
+        }
+    }
+}
