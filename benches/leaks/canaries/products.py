@@ -10,30 +10,55 @@ RIVALS = pathlib.Path(__file__).resolve().parent.parent / "rivals"
 TIMEOUT = 3
 
 LABELS = {
-    "hushgate": "hushgate", "nginx": "nginx", "nginx-usual": "nginx, usual error log", "haproxy": "HAProxy", "envoy": "Envoy", "caddy": "Caddy", "traefik": "Traefik",
+    "hushgate": "hushgate", "nginx": "nginx", "nginx-errors": "nginx, errors logged", "haproxy": "HAProxy",
+    "envoy": "Envoy", "caddy": "Caddy", "traefik": "Traefik",
 }
+# The same with the logs that they come with.
+USUAL = {f"{name}-usual": LABELS[name] for name in ("nginx", "haproxy", "envoy", "caddy", "traefik")}
 SINKS = {"access": "access log", "error": "error log", "stdout": "standard output", "stderr": "standard error"}
 
 
 def everybody():
-    nginx = {"files": ["nginx.conf"], "program": debian("nginx"), "version": ["-v"], "command": ["-c"],
-             "check": ["-t", "-q", "-c"], "rivals": RIVALS}
     return [
         Contestant("hushgate", ["hushgate.toml"], hushgate, ["run", "--config"], version=["--version"],
                    check=["check", "--config"], rivals=RIVALS),
-        Contestant("nginx", **nginx, marks=["hidden"]),
-        Contestant("nginx-usual", **nginx, marks=["usual"]),
-        Contestant("haproxy", ["haproxy.cfg"], debian("haproxy"), ["-db", "-f"], version=["-v"],
-                   check=["-c", "-q", "-f"], rivals=RIVALS),
-        Contestant("envoy", ["envoy.yaml"], pypi("envoy"),
-                   ["--concurrency", "2", "--disable-hot-restart", "--file-flush-interval-msec", "100", "-c"],
-                   version=["--version"], check=["--mode", "validate", "--log-level", "error", "-c"], rivals=RIVALS),
-        Contestant("caddy", ["Caddyfile"], pypi("caddy"), ["run", "--adapter", "caddyfile", "--config"],
-                   version=["version"], check=["validate", "--adapter", "caddyfile", "--config"], rivals=RIVALS),
-        # It has no checker: that it serves shows that it took its configuration.
-        Contestant("traefik", ["traefik.yaml", "traefik-routes.yaml"], pypi("traefik"), ["--configfile"],
-                   version=["version"], rivals=RIVALS),
+        nginx("nginx", ["best", "hidden"]), nginx("nginx-errors", ["best", "logged"]),
+        *(make(name, ["best"]) for name, make in OTHERS.items()),
+        nginx("nginx-usual", ["usual", "logged"]),
+        *(make(f"{name}-usual", ["usual"]) for name, make in OTHERS.items()),
     ]
+
+
+def nginx(name, marks):
+    return Contestant(name, ["nginx.conf"], debian("nginx"), ["-c"], version=["-v"], marks=marks,
+                      check=["-t", "-q", "-c"], rivals=RIVALS)
+
+
+def haproxy(name, marks):
+    return Contestant(name, ["haproxy.cfg"], debian("haproxy"), ["-db", "-f"], version=["-v"], marks=marks,
+                      check=["-c", "-q", "-f"], rivals=RIVALS)
+
+
+def envoy(name, marks):
+    return Contestant(name, ["envoy.yaml"], pypi("envoy"),
+                      ["--concurrency", "2", "--disable-hot-restart", "--file-flush-interval-msec", "100", "-c"],
+                      version=["--version"], marks=marks, check=["--mode", "validate", "--log-level", "error", "-c"],
+                      rivals=RIVALS)
+
+
+def caddy(name, marks):
+    return Contestant(name, ["Caddyfile"], pypi("caddy"), ["run", "--adapter", "caddyfile", "--config"],
+                      version=["version"], marks=marks, check=["validate", "--adapter", "caddyfile", "--config"],
+                      rivals=RIVALS)
+
+
+def traefik(name, marks):
+    # It has no checker: that it serves shows that it took its configuration.
+    return Contestant(name, ["traefik.yaml", "traefik-routes.yaml"], pypi("traefik"), ["--configfile"],
+                      version=["version"], marks=marks, rivals=RIVALS)
+
+
+OTHERS = {"haproxy": haproxy, "envoy": envoy, "caddy": caddy, "traefik": traefik}
 
 
 def patience(contestant):

@@ -1,10 +1,10 @@
 """The table: written whole into benches/results/leaks.md, and in short into README."""
 
-from .products import LABELS
+from .products import LABELS, USUAL
 
 BEGIN, END = "<!-- begin leaks -->", "<!-- end leaks -->"
 # Sinks that are no log: what goes on to the upstream, and what the client gets.
-ELSEWHERE = ("upstream target", "replies")
+UPSTREAM, REPLIES = "upstream target", "replies"
 
 
 def table(head, lines):
@@ -20,69 +20,79 @@ def folded(lines):
     return [["; ".join(names), *cells] for cells, names in alike.items()]
 
 
+def bold(sinks):
+    return f"**{', '.join(sorted(sinks))}**" if sinks else "clean"
+
+
 class Report:
     def __init__(self, present, absent, matrices, circumstances):
-        self.names = [each.name for each in present]
+        self.best = [each.name for each in present if each.name in LABELS]
+        self.usual = [each.name for each in present if each.name in USUAL]
         self.versions = {each.name: each.version for each in present}
         self.absent, self.matrices, self.where = absent, matrices, circumstances
-        cells = list(dict.fromkeys(cell for name in self.names for cell in matrices[name].leaks))
+        cells = list(dict.fromkeys(cell for name in matrices for cell in matrices[name].leaks))
         self.carriers = list(dict.fromkeys(carrier for carrier, _ in cells))
         self.paths = list(dict.fromkeys(path for _, path in cells))
 
-    @property
-    def head(self):
-        return [LABELS[name] for name in self.names]
+    def count(self, name, wanted):
+        """In how many cells a sink that `wanted` chooses held the canary."""
+        return sum(any(wanted(sink) for sink in sinks) for sinks in self.matrices[name].leaks.values())
 
-    def count(self, name, where, wanted=lambda sink: True):
-        """In how many of the cells that `where` chooses a product leaked, and in how many canaries were planted."""
+    def in_logs(self, name):
+        return self.count(name, lambda sink: sink not in (UPSTREAM, REPLIES))
+
+    def cell(self, name, where, is_counted):
+        """The sinks that leaked in the cells that `where` chooses, or clean."""
         chosen = [sinks for cell, sinks in self.matrices[name].leaks.items() if where(cell)]
-        return sum(any(wanted(sink) for sink in sinks) for sinks in chosen), len(chosen)
-
-    def cell(self, name, where):
-        leaked, planted = self.count(name, where)
-        if not planted:
+        leaked = [sinks for sinks in chosen if sinks]
+        if not chosen:
             return "-"
-        if not leaked:
-            return "clean"
-        sinks = {sink for cell, found in self.matrices[name].leaks.items() if where(cell) for sink in found}
-        words = ", ".join(sorted(sinks))
-        return f"**{words}**" if leaked == planted else f"**{words}** ({leaked} of {planted})"
+        some = f" ({len(leaked)} of {len(chosen)})" if leaked and is_counted else ""
+        return bold(set().union(*leaked)) + some
 
-    def rows(self, names, which):
-        """A line for each carrier or path, with a cell for each product."""
-        return [[one, *(self.cell(name, lambda cell: cell[which] == one) for name in self.names)] for one in names]
+    def rows(self, products, which, is_counted=True):
+        """A line for each carrier (0) or path (1), with a cell for each product."""
+        return [[one, *(self.cell(name, lambda cell: cell[which] == one, is_counted) for name in products)]
+                for one in (self.carriers, self.paths)[which]]
 
-    def summary_lines(self):
-        lines = []
-        for name in self.names:
+    def summary(self):
+        lines, parts = [], []
+        for name in [*self.best, *self.usual]:
             matrix = self.matrices[name]
-            in_logs, planted = self.count(name, lambda _: True, lambda sink: sink not in ELSEWHERE)
-            others = [f"{self.count(name, lambda _: True, lambda sink, one=one: sink == one)[0]}" for one in ELSEWHERE]
-            lines.append([LABELS[name], self.versions[name], f"{planted:,}", f"**{in_logs}**" if in_logs else "clean",
-                          *others, *("yes" if does else "no" for does in matrix.job_done.values())])
-        parts = list(self.matrices[self.names[0]].job_done) if self.names else []
-        lines += [[LABELS[name], "-", f"takes no part: {reason.replace('|', '/')}", *[""] * (3 + len(parts))]
+            parts = list(matrix.job_done)
+            lines.append([
+                LABELS.get(name) or f"{USUAL[name]}, usual logs", self.versions[name], f"{len(matrix.leaks):,}",
+                f"**{self.in_logs(name)}**" if self.in_logs(name) else "clean",
+                *(f"{self.count(name, lambda sink, one=one: sink == one)}" for one in (UPSTREAM, REPLIES)),
+                *("yes" if does else "no" for does in matrix.job_done.values()),
+            ])
+        lines += [[name, "-", f"takes no part: {reason.replace('|', '/')}", *[""] * (3 + len(parts))]
                   for name, reason in self.absent.items()]
-        return table(["", "version", "canaries", "leaked into its logs", *(f"…into {one}" for one in ELSEWHERE), *parts],
+        return table(["", "version", "canaries", "leaked into its logs", f"…into {UPSTREAM}", f"…into {REPLIES}", *parts],
                      lines)
 
-    def path_section(self, path):
-        lines = []
-        for carrier in self.carriers:
-            cells = [self.matrices[name].leaks.get((carrier, path)) for name in self.names]
-            if any(cells):
-                lines.append([carrier, *("-" if sinks is None else f"**{', '.join(sorted(sinks))}**" if sinks else "clean"
-                                         for sinks in cells)])
-        if not lines:
-            return []
-        return ["", f"### {path[0].upper()}{path[1:]}", "", *table(["carrier", *self.head], folded(lines))]
+    def sections(self):
+        """The cells of each path on which anybody leaked; paths of which all cells are alike share one."""
+        alike = {}
+        for path in self.paths:
+            lines = []
+            for carrier in self.carriers:
+                found = [self.matrices[name].leaks.get((carrier, path)) for name in self.best]
+                if any(found):
+                    lines.append([carrier, *("-" if sinks is None else bold(sinks) for sinks in found)])
+            if lines:
+                alike.setdefault("\n".join(self.table("carrier", self.best, folded(lines))), []).append(path)
+        return [line for text, paths in alike.items() for line in ("", f"### On the path: {'; '.join(paths)}", "", text)]
 
-    def notes(self):
+    @staticmethod
+    def table(first, products, lines):
+        return table([first, *(LABELS.get(name) or USUAL[name] for name in products)], lines)
+
+    def searched(self):
         lines = []
-        for name in self.names:
-            matrix = self.matrices[name]
-            searched = ", ".join(f"{size:,} bytes of {sink}" for sink, size in matrix.bytes.items())
-            lines.append(f"- {LABELS[name]}: searched {searched}.")
+        for name, matrix in self.matrices.items():
+            sizes = ", ".join(f"{size:,} bytes of {sink}" for sink, size in matrix.bytes.items())
+            lines.append(f"- `{name}`: searched {sizes}.")
             if matrix.pieces:
                 lines.append(f"  Pieces of canaries, too short to tell whose: {', '.join(sorted(matrix.pieces))}.")
             lines += [f"  {trouble[0].upper()}{trouble[1:]}." for trouble in matrix.troubles]
@@ -90,39 +100,58 @@ class Report:
 
     def made(self):
         where = self.where
-        return f"`{where['command']}` at commit {where['commit']} on {where['date']}, in {where['took']}"
+        return f"`{where['command']}` at commit {where['commit']} on {where['date']}"
 
     def markdown(self):
+        both = [("By carrier", "carrier", 0), ("By path", "path", 1)]
         out = [
             "# Where a key leaks: the canary matrix", "",
-            f"{self.made()}: {self.where['machine']}.", "",
+            f"{self.made()}, in {self.where['took']}: {self.where['machine']}.", "",
             "Each canary is planted once, in one carrier, in a request that ends on one path; then all that a product",
-            "writes is searched for it. A cell is clean, or names the sinks that held the canary; *-* is a cell that",
-            "could not be tried. How it is made, and its limits: [benches/README.md](../README.md#leaks-the-canary-matrix).",
-            "The configurations, each with its reasons: [benches/leaks/rivals](../leaks/rivals).", "",
-            *self.summary_lines(), "",
+            "writes is searched for it. A cell is clean, or names the sinks that held the canary, in how many of how many",
+            "cells; *-* could not be tried. How it is made, and its limits:",
+            "[benches/README.md](../README.md#leaks-the-canary-matrix). The configurations, each with its reasons:",
+            "[benches/leaks/rivals](../leaks/rivals).", "",
+            *self.summary(), "",
             "The columns at the right say what of the job a product does. *Upstream target* counts canaries in spellings",
-            "of the parameter that went on in the URL, into the agent server's own log; *replies* those that a client got",
-            "to see again.", "",
-            "## By carrier", "", *table(["carrier", *self.head], folded(self.rows(self.carriers, 0))), "",
-            "## By path", "", *table(["path", *self.head], folded(self.rows(self.paths, 1))), "",
-            "## Every cell", "", "Carriers and paths on which every product is clean are left out.",
+            "of the parameter that went on in the URL, and so into the agent server's own log; *replies* those that came",
+            "back to their client although no upstream had answered with them.", "",
         ]
-        for path in self.paths:
-            out += self.path_section(path)
-        return "\n".join([*out, "", "## What was searched", "", *self.notes()]) + "\n"
+        for title, first, which in both:
+            out += [f"## {title}", "", *self.table(first, self.best, folded(self.rows(self.best, which))), ""]
+        if self.usual:
+            out += ["## With the logs that they come with", ""]
+            for _, first, which in both:
+                out += [*self.table(first, self.usual, folded(self.rows(self.usual, which))), ""]
+        out += ["## Every cell, in the best configuration", "",
+                "Carriers and paths on which every product is clean are left out.", *self.sections()]
+        return "\n".join([*out, "", "## What was searched", "", *self.searched()]) + "\n"
 
     def block(self):
         """What README says: rows of which any product leaks, and how many others there are."""
-        def short(names, which, title):
-            lines = [line for line in self.rows(names, which) if any("**" in cell for cell in line[1:])]
-            clean = len(names) - len(lines)
-            rest = [[f"{clean} other {title}", *["clean"] * len(self.names)]] if clean else []
-            return [*folded(lines), *rest]
+        def short(which, what):
+            lines = self.rows(self.best, which, is_counted=False)
+            leaky = [line for line in lines if any("**" in cell for cell in line[1:])]
+            others = len(lines) - len(leaky)
+            rest = [[f"the other {others} {what}", *["clean"] * len(self.best)]] if others else []
+            return [*folded(leaky), *rest]
+
+        def logs(name):
+            if name not in self.matrices:
+                return "-"
+            return f"**{self.in_logs(name)}** of {len(self.matrices[name].leaks)}" if self.in_logs(name) else "clean"
+        versions = ", ".join(f"{LABELS[name]} {self.versions[name]}" for name in self.best if name != "nginx-errors")
+        usual = [logs(name if name == "hushgate" else f"{name}-usual") for name in self.best]
+        in_targets = [self.count(name, lambda sink: sink == UPSTREAM) for name in self.best]
         return [
-            f"{self.made()} ([every cell](benches/results/leaks.md)):", "",
-            *table(["carrier", *self.head], short(self.carriers, 0, "carriers")), "",
-            *table(["path", *self.head], short(self.paths, 1, "paths")),
+            f"{self.made()}, with {versions} ([every cell](benches/results/leaks.md)):", "",
+            *self.table("canaries that leaked", self.best, [
+                ["into its logs, in its best configuration", *(logs(name) for name in self.best)],
+                ["into its logs, with those it comes with", *usual],
+                ["into the URL that the agent server gets", *(f"**{count}**" if count else "clean" for count in in_targets)],
+            ]), "",
+            *self.table("carrier, in the best configuration", self.best, short(0, "carriers")), "",
+            *self.table("path, in the best configuration", self.best, short(1, "paths")),
         ]
 
     def write(self, folder, readme):
