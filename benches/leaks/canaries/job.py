@@ -12,6 +12,7 @@ JOB = {
     "parameter moved to the field": (f"/sockets/1?{SPELT}=one&after=1", None, "/sockets/1?after=1", ["one"]),
     "it overrides the field": (f"/sockets/1?{SPELT}=one", "other", "/sockets/1", ["one"]),
     "percent-encoded name": ("/sockets/1?%73ession%5fapi%5Fkey=one", None, "/sockets/1", ["one"]),
+    "rest as it came": (f"/sockets/1?a=%2B1&{SPELT}=one&b=x%2520y+z&c", None, "/sockets/1?a=%2B1&b=x%2520y+z&c", ["one"]),
     "last of several": (f"/sockets/1?{SPELT}=one&{SPELT}=two", None, "/sockets/1", ["two"]),
 }
 

@@ -115,7 +115,7 @@ class Report:
             *self.summary(), "",
             "The columns at the right say what of the job a product does. *Upstream target* counts canaries in spellings",
             "of the parameter that went on in the URL, and so into the agent server's own log; *replies* those that came",
-            "back to their client although no upstream had answered with them.", "",
+            "back to their client: nginx takes an upstream's garbage for an answer of HTTP/0.9, and passes it on.", "",
         ]
         for title, first, which in both:
             out += [f"## {title}", "", *self.table(first, self.best, folded(self.rows(self.best, which))), ""]
