@@ -1,5 +1,7 @@
 """The table: written whole into benches/results/leaks.md, and in short into README."""
 
+import pathlib
+
 from .products import LABELS, USUAL
 
 BEGIN, END = "<!-- begin leaks -->", "<!-- end leaks -->"
@@ -29,6 +31,8 @@ class Report:
         self.best = [each.name for each in present if each.name in LABELS]
         self.usual = [each.name for each in present if each.name in USUAL]
         self.versions = {each.name: each.version for each in present}
+        self.checks = {each.files[0]: f"{pathlib.Path(each.command[0]).name} {' '.join(each.check_command)}" for each in present
+                       if each.check_command}
         self.absent, self.matrices, self.where = absent, matrices, circumstances
         cells = list(dict.fromkeys(cell for name in matrices for cell in matrices[name].leaks))
         self.carriers = list(dict.fromkeys(carrier for carrier, _ in cells))
@@ -115,8 +119,12 @@ class Report:
             *self.summary(), "",
             "The columns at the right say what of the job a product does. *Upstream target* counts canaries in spellings",
             "of the parameter that went on in the URL, and so into the agent server's own log; *replies* those that came",
-            "back to their client: nginx takes an upstream's garbage for an answer of HTTP/0.9, and passes it on.", "",
+            "back to their client: nginx takes an upstream's garbage for an answer of HTTP/0.9, and passes it on.",
+            "Before it was started:", "",
         ]
+        for file, command in self.checks.items():
+            out.append(f"- `{command} {file}` found nothing wrong.")
+        out += ["- Traefik has no checker.", ""] if "traefik" in self.best else [""]
         for title, first, which in both:
             out += [f"## {title}", "", *self.table(first, self.best, folded(self.rows(self.best, which))), ""]
         if self.usual:
