@@ -15,9 +15,10 @@ use std::{
 
 use thiserror::Error;
 
-use self::{agent_server::AgentServer, folder::Folder, keys::Keys, print::Printer};
+use self::{agent_server::AgentServer, keys::Keys, print::Printer};
 use crate::{
     config::{self, Config},
+    folder::Folder,
     server::{Server, StartError, lifetime::Signals},
 };
 
@@ -25,7 +26,6 @@ mod agent_server;
 mod authentication;
 mod cases;
 mod client;
-mod folder;
 mod keys;
 mod print;
 mod story;
@@ -134,8 +134,7 @@ struct Stage {
 impl Stage {
     async fn set() -> Result<Self, DemoError> {
         let keys = Keys::random()?;
-        let name = format!("hushgate-demo-{}", keys::random_digits()?);
-        let folder = Folder::new(&name).map_err(DemoError::Folder)?;
+        let folder = Folder::new("demo").map_err(DemoError::Folder)?;
         let access_log = folder.path().join("access.log");
         let agent_server = AgentServer::start(keys.clone(), FIRST_MESSAGE, access_log.clone())
             .await

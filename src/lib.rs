@@ -59,6 +59,7 @@
 //! | --- | --- | --- |
 //! | `main.rs` | arguments, configuration, server, exit codes | |
 //! | [`demo`] | an embedded agent server behind a gateway, and the story of one key | I/O |
+//! | [`leaktest`] | canaries in every carrier, on every path, looked for in every sink | I/O |
 //! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
 //! | [`gateway`] | the thin adapter between connections, the pure rooms, Pingora and the upstream | I/O |
 //! | [`relay`] | two streams after a 101: backpressure, half-close, limits, goodbye | I/O |
@@ -67,15 +68,20 @@
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
+//! | `folder` | a private folder for a while | I/O |
 //! | [`phase`] | how far the process is on its way to its end | pure |
 //! | [`secret`] | a credential that can be carried on and never shown | pure |
 pub mod access_log;
 pub mod config;
 pub mod demo;
+mod folder;
 pub mod gateway;
 pub mod handshake;
+pub mod leaktest;
 pub mod metrics;
 pub mod phase;
+#[cfg(feature = "planted-leaks")]
+pub mod planted;
 pub mod relay;
 pub mod secret;
 pub mod server;

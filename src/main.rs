@@ -16,7 +16,7 @@ use hushgate::{
         Config, Loaded,
         problem::{Place, Problem},
     },
-    demo,
+    demo, leaktest,
     server::{
         self, Server, StartError, diagnostics,
         lifetime::{self, Signals},
@@ -31,12 +31,18 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// The longest configuration, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
+mod leaktest_arguments;
+
 /// Exit codes beside 0.
 mod exit {
     /// The gateway could not start.
     pub(super) const NOT_STARTED: u8 = 1;
     /// The demo showed something else than it promises.
     pub(super) const NOT_HELD: u8 = 1;
+    /// The leak test found a leak.
+    pub(super) const LEAKED: u8 = 1;
+    /// The leak test came to no result (`EX_UNAVAILABLE`).
+    pub(super) const NO_RESULT: u8 = 69;
     /// The command line is wrong (`EX_USAGE`).
     pub(super) const USAGE: u8 = 64;
     /// The configuration is wrong (`EX_CONFIG`).
@@ -66,6 +72,9 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Plant canaries wherever a credential can stand, and look for them in every output: of a
+    /// gateway of its own, or of a running deployment.
+    Leaktest(leaktest_arguments::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +94,7 @@ fn main() -> ExitCode {
         Command::Run => run(&arguments.config),
         Command::Check => check(&arguments.config),
         Command::Demo { once } => demonstrate(once),
+        Command::Leaktest(arguments) => test_for_leaks(arguments),
     }
 }
 
@@ -117,6 +127,27 @@ fn demonstrate(once: bool) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => exit::NOT_HELD.into(),
         Err(error) => fail(format_args!("{error}")),
+    }
+}
+
+fn test_for_leaks(arguments: leaktest_arguments::Arguments) -> ExitCode {
+    let format = arguments.format();
+    let subject = env::current_exe().map(|program| arguments.subject(program));
+    let tested = subject.and_then(|subject| Ok((subject, tokio::runtime::Runtime::new()?)));
+    let verdict = match tested {
+        Ok((subject, runtime)) => runtime
+            .block_on(leaktest::run(&subject, format, &mut io::stdout()))
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(format!("cannot start: {}", error.kind())),
+    };
+    match verdict {
+        Ok(leaktest::Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(leaktest::Verdict::Leaked) => exit::LEAKED.into(),
+        Ok(leaktest::Verdict::NoResult) => exit::NO_RESULT.into(),
+        Err(error) => {
+            say(io::stderr(), format_args!("hushgate leaktest: no result: {error}"));
+            exit::NO_RESULT.into()
+        }
     }
 }
 

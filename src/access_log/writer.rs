@@ -110,6 +110,8 @@ impl AccessLog {
     /// counted.
     pub fn write(&self, record: &Record, format: LogFormat) {
         let line = record.line(format);
+        #[cfg(feature = "planted-leaks")]
+        let line = [line, crate::planted::leak("access log").unwrap_or_default().into_bytes()].concat();
         let mut waiting = self.shared.waiting();
         if waiting.bytes.len() + line.len() > MOST {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);

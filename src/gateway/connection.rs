@@ -72,6 +72,8 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
             Ok(None) => return,
             Err(unread) => return abandon(&gateway, downstream, entry, unread).await,
         };
+        #[cfg(feature = "planted-leaks")]
+        crate::planted::see(&head);
         // One snapshot for everything that follows.
         let snapshot = gateway.snapshot.load_full();
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };

@@ -43,6 +43,8 @@ pub(super) async fn run(
     entry: Entry,
     place: Place,
 ) {
+    #[cfg(feature = "planted-leaks")]
+    let head = crate::planted::into_target(head);
     let format = snapshot.config.access_log.format;
     let result = tokio::select! {
         biased;

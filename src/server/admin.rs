@@ -45,6 +45,14 @@ async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std
         }
     }
     let ((status, body), has_body) = match Head::parse(&bytes, 100) {
+        #[cfg(feature = "planted-leaks")]
+        Ok(head) => {
+            let (status, mut body) = page(&head, gateway, is_ready);
+            let sink = if head.target == b"/metrics" { "metrics" } else { "admin pages" };
+            body.push_str(&crate::planted::leak(sink).unwrap_or_default());
+            ((status, body), head.method != "HEAD")
+        }
+        #[cfg(not(feature = "planted-leaks"))]
         Ok(head) => (page(&head, gateway, is_ready), head.method != "HEAD"),
         Err(_) => (("400 Bad Request", String::new()), false),
     };

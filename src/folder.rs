@@ -1,27 +1,29 @@
-//! A private folder that is gone when the demo is.
+//! A private folder that is gone when what it was made for is over.
 
 use std::{
     fs::DirBuilder,
+    hash::{BuildHasher, RandomState},
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 /// A folder of ours alone, removed with all that is in it when dropped.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes it, where the system keeps what is temporary. `name` must be new.
+    /// Makes it, where the system keeps what is temporary.
     ///
     /// # Errors
     /// It cannot be made, or is there already: somebody else's is never used.
-    pub(super) fn new(name: &str) -> io::Result<Self> {
+    pub(crate) fn new(purpose: &str) -> io::Result<Self> {
+        let name = format!("hushgate-{purpose}-{:016x}", RandomState::new().hash_one(purpose));
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -1,0 +1,267 @@
+//! Where in a request a credential can stand.
+//!
+//! A bare path segment is none of them: nothing can tell it from any other, and README says so.
+
+use super::{
+    canary::{Base, Spelling},
+    request::{Request, masked_frame},
+};
+
+/// What carries a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Carrier {
+    /// `?session_api_key=C`
+    Query,
+    /// The same among other parameters.
+    QueryAmongOthers,
+    /// The first of two; the last counts.
+    QueryFirstOfTwo,
+    /// The name partly percent-encoded, with capital digits.
+    QueryEncodedName,
+    /// The whole name percent-encoded, with small digits.
+    QueryEncodedNameWhole,
+    /// The whole value percent-encoded.
+    QueryEncodedValue,
+    /// The name percent-encoded twice, which is another name to the agent server.
+    QueryEncodedTwice,
+    /// A name that nobody configured.
+    QueryOtherName,
+    /// No name at all.
+    QueryWithoutName,
+    /// `?session_api_key=C` on a request that is no opening handshake.
+    PlainQuery,
+    /// The credential field.
+    Field,
+    /// The credential field, spelled with underscores.
+    FieldUnderscores,
+    /// `Authorization: Bearer C`
+    Bearer,
+    /// `Authorization: Basic`, in base64.
+    Basic,
+    /// `Cookie`
+    Cookie,
+    /// `Sec-WebSocket-Protocol`
+    Subprotocol,
+    /// A URL with the query in `Referer`.
+    Referer,
+    /// A URL with the query in `Origin`.
+    Origin,
+    /// A field that nobody knows.
+    OtherField,
+    /// A path segment behind `=`.
+    PathEquals,
+    /// A path parameter.
+    PathSemicolon,
+    /// An encoded `?` in the path.
+    PathPercent,
+    /// A fragment, which no target may have.
+    Fragment,
+    /// User information in an absolute target.
+    UserInformation,
+    /// User information in `Host`.
+    HostUserInformation,
+    /// The first message after the 101.
+    FirstMessage,
+    /// The reason of a Close frame.
+    CloseReason,
+    /// A body.
+    Body,
+    /// A trailer field behind a body in chunks.
+    Trailer,
+}
+
+/// When on the wire a carrier comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the head of an opening handshake.
+    Handshake,
+    /// In the head of a plain request.
+    PlainHead,
+    /// Behind the head of a plain request.
+    PlainBody,
+    /// Behind the 101.
+    Message,
+}
+
+/// What the deployment calls things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The host, as clients name it.
+    pub host: String,
+    /// The path of a WebSocket.
+    pub path: String,
+    /// The query parameter that carries the credential.
+    pub parameter: String,
+    /// The field that carries it.
+    pub field: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            path: "/sockets/events/leaktest".to_owned(),
+            parameter: "session_api_key".to_owned(),
+            field: "X-Session-API-Key".to_owned(),
+        }
+    }
+}
+
+impl Carrier {
+    /// All of them, as the matrix shows them.
+    pub(super) const ALL: [Self; 29] = [
+        Self::Query,
+        Self::QueryAmongOthers,
+        Self::QueryFirstOfTwo,
+        Self::QueryEncodedName,
+        Self::QueryEncodedNameWhole,
+        Self::QueryEncodedValue,
+        Self::QueryEncodedTwice,
+        Self::QueryOtherName,
+        Self::QueryWithoutName,
+        Self::PlainQuery,
+        Self::Field,
+        Self::FieldUnderscores,
+        Self::Bearer,
+        Self::Basic,
+        Self::Cookie,
+        Self::Subprotocol,
+        Self::Referer,
+        Self::Origin,
+        Self::OtherField,
+        Self::PathEquals,
+        Self::PathSemicolon,
+        Self::PathPercent,
+        Self::Fragment,
+        Self::UserInformation,
+        Self::HostUserInformation,
+        Self::FirstMessage,
+        Self::CloseReason,
+        Self::Body,
+        Self::Trailer,
+    ];
+
+    /// The words for people and for machines.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::QueryAmongOthers => "query, among others",
+            Self::QueryFirstOfTwo => "query, first of two",
+            Self::QueryEncodedName => "query, name partly encoded",
+            Self::QueryEncodedNameWhole => "query, name encoded",
+            Self::QueryEncodedValue => "query, value encoded",
+            Self::QueryEncodedTwice => "query, name encoded twice",
+            Self::QueryOtherName => "query, another name",
+            Self::QueryWithoutName => "query, no name",
+            Self::PlainQuery => "query of a plain request",
+            Self::Field => "field",
+            Self::FieldUnderscores => "field, with underscores",
+            Self::Bearer => "Authorization: Bearer",
+            Self::Basic => "Authorization: Basic",
+            Self::Cookie => "Cookie",
+            Self::Subprotocol => "subprotocol",
+            Self::Referer => "Referer",
+            Self::Origin => "Origin",
+            Self::OtherField => "another field",
+            Self::PathEquals => "path behind =",
+            Self::PathSemicolon => "path behind ;",
+            Self::PathPercent => "path behind %",
+            Self::Fragment => "fragment",
+            Self::UserInformation => "user information",
+            Self::HostUserInformation => "user information in Host",
+            Self::FirstMessage => "first message",
+            Self::CloseReason => "close reason",
+            Self::Body => "body",
+            Self::Trailer => "trailer",
+        }
+    }
+
+    /// When on the wire it comes.
+    pub(super) const fn place(self) -> Place {
+        match self {
+            Self::FirstMessage | Self::CloseReason => Place::Message,
+            Self::Body | Self::Trailer => Place::PlainBody,
+            Self::PlainQuery => Place::PlainHead,
+            _ => Place::Handshake,
+        }
+    }
+
+    /// Whether what stands in the request target goes on upstream as it came, because it is no
+    /// spelling of the parameter.
+    pub(super) const fn stays_in_the_target(self) -> bool {
+        matches!(
+            self,
+            Self::QueryEncodedTwice
+                | Self::QueryOtherName
+                | Self::QueryWithoutName
+                | Self::PathEquals
+                | Self::PathSemicolon
+                | Self::PathPercent
+                | Self::Fragment
+                | Self::UserInformation
+        )
+    }
+
+    /// A request that carries `canary` here, and is valid but for that.
+    pub(super) fn request(self, canary: &str, names: &Names) -> Request {
+        let Names { host, path, parameter, field } = names;
+        let mut request = match self.place() {
+            Place::Handshake | Place::Message => Request::handshake(host, path),
+            Place::PlainHead | Place::PlainBody => Request::plain(host, path),
+        };
+        let encoded = |text: &str, base| {
+            let written = Spelling::Digits { before: "%", base }.write(text.as_bytes());
+            String::from_utf8_lossy(&written).into_owned()
+        };
+        let target = match self {
+            Self::Query | Self::PlainQuery => format!("{path}?{parameter}={canary}"),
+            Self::QueryAmongOthers => format!("{path}?a=1&{parameter}={canary}&b"),
+            Self::QueryFirstOfTwo => format!("{path}?{parameter}={canary}&{parameter}=another"),
+            Self::QueryEncodedName => {
+                let (first, rest) = parameter.split_at_checked(1).unwrap_or((parameter, ""));
+                format!("{path}?{}{rest}={canary}", encoded(first, Base::CapitalHex))
+            }
+            Self::QueryEncodedNameWhole => format!("{path}?{}={canary}", encoded(parameter, Base::SmallHex)),
+            Self::QueryEncodedValue => format!("{path}?{parameter}={}", encoded(canary, Base::CapitalHex)),
+            Self::QueryEncodedTwice => {
+                format!("{path}?{}={canary}", encoded(parameter, Base::CapitalHex).replace('%', "%25"))
+            }
+            Self::QueryOtherName => format!("{path}?token={canary}"),
+            Self::QueryWithoutName => format!("{path}?{canary}"),
+            Self::PathEquals => format!("{path}/{parameter}={canary}"),
+            Self::PathSemicolon => format!("{path};{parameter}={canary}"),
+            Self::PathPercent => format!("{path}%3F{parameter}%3D{canary}"),
+            Self::Fragment => format!("{path}#{parameter}={canary}"),
+            Self::UserInformation => format!("http://user:{canary}@{host}{path}"),
+            _ => path.clone(),
+        };
+        request.target = target;
+        match self {
+            Self::Field => request.add(field, canary),
+            Self::FieldUnderscores => request.add(&field.replace('-', "_"), canary),
+            Self::Bearer => request.add("Authorization", &format!("Bearer {canary}")),
+            Self::Basic => {
+                let user = Spelling::Base64 { shift: 0, is_for_urls: false };
+                let user = user.write(format!("user:{canary}").as_bytes());
+                request.add("Authorization", &format!("Basic {}", String::from_utf8_lossy(&user)));
+            }
+            Self::Cookie => request.add("Cookie", &format!("a=1; {parameter}={canary}")),
+            Self::Subprotocol => request.add("Sec-WebSocket-Protocol", &format!("leaktest, {canary}")),
+            Self::Referer => request.add("Referer", &format!("http://{host}{path}?{parameter}={canary}")),
+            Self::Origin => request.add("Origin", &format!("http://{host}?{parameter}={canary}")),
+            Self::OtherField => request.add("X-Unknown", canary),
+            Self::HostUserInformation => request.host = format!("user:{canary}@{host}"),
+            Self::FirstMessage => {
+                let message = format!(r#"{{"type":"auth","{parameter}":"{canary}"}}"#);
+                request.opened = masked_frame(0x1, message.as_bytes());
+            }
+            Self::CloseReason => {
+                request.opened = masked_frame(0x8, &[&1000_u16.to_be_bytes(), canary.as_bytes()].concat());
+            }
+            Self::Body => request.put_body(format!("{parameter}={canary}").as_bytes()),
+            Self::Trailer => request.put_trailer(field, canary),
+            _ => {}
+        }
+        request
+    }
+}

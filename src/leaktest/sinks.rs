@@ -1,0 +1,120 @@
+//! Where leaks are looked for.
+
+use std::{
+    fmt,
+    fs::{File, Metadata},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    canary::Cell,
+    search::{Found, Search},
+};
+
+/// A place that is searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sink {
+    /// The gateway's access log.
+    AccessLog,
+    /// Its standard output, which is the access log where no file is one.
+    StandardOutput,
+    /// Its standard error.
+    StandardError,
+    /// Its metrics page.
+    Metrics,
+    /// Its other admin pages, unknown ones included.
+    AdminPages,
+    /// What clients are answered.
+    Replies,
+    /// The request targets that the upstream receives, which are what its log shows.
+    UpstreamTarget,
+    /// A file of the operator's.
+    File(PathBuf),
+}
+
+impl Sink {
+    /// Whether a canary of this cell may be in it, because it is forwarded there as it came.
+    pub(super) const fn may_hold(&self, cell: Cell) -> bool {
+        matches!(self, Self::UpstreamTarget) && cell.carrier.stays_in_the_target()
+    }
+}
+
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AccessLog => "access log",
+            Self::StandardOutput => "standard output",
+            Self::StandardError => "standard error",
+            Self::Metrics => "metrics",
+            Self::AdminPages => "admin pages",
+            Self::Replies => "replies",
+            Self::UpstreamTarget => "upstream target",
+            Self::File(path) => return path.display().fmt(f),
+        })
+    }
+}
+
+/// A file that is searched from where it ended when it was first looked at.
+///
+/// It is held open, so that what was written before it was renamed is found, and the file that has
+/// its name by then is searched too.
+pub(super) struct Watched {
+    /// Its name.
+    pub(super) path: PathBuf,
+    /// What had that name, and how long it was.
+    was: Option<(File, u64)>,
+}
+
+impl Watched {
+    /// Begins to watch. A file that is not there yet is searched whole.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no file.
+    pub(super) fn from_now(path: PathBuf) -> io::Result<Self> {
+        let was = match open(&path) {
+            Ok((file, metadata)) => Some((file, metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path, was })
+    }
+
+    /// Searches what was written since; says what may have been missed.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be read.
+    pub(super) fn search(self, search: &Search) -> io::Result<(Found, Option<&'static str>)> {
+        let now = open(&self.path);
+        let Some((mut file, length)) = self.was else {
+            return Ok((search.read(now?.0)?, None));
+        };
+        let metadata = file.metadata()?;
+        let missed = (metadata.len() < length)
+            .then_some("was cut short while it was watched, and what was in it is not searched");
+        let from = if missed.is_some() { 0 } else { length };
+        file.seek(SeekFrom::Start(from))?;
+        let replaced = match now {
+            Ok((file, now)) if (now.dev(), now.ino()) != (metadata.dev(), metadata.ino()) => Some(file),
+            // It was moved away, and nothing has been written to a new one so far.
+            Ok(_) | Err(_) => None,
+        };
+        let found = match replaced {
+            Some(new) => search.read(file.chain(new))?,
+            None => search.read(file)?,
+        };
+        Ok((found, missed))
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    // A pipe would be waited for for ever.
+    if std::fs::metadata(path)?.is_file() {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+    }
+}
