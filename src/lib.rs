@@ -46,6 +46,7 @@
 //! | room | what it is for | |
 //! | --- | --- | --- |
 //! | `main.rs` | arguments, configuration, server, exit codes | |
+//! | `command/` | commands that are no gateway: `hushgate scrub` | I/O |
 //! | [`demo`] | an embedded agent server behind a gateway, and the story of one key | I/O |
 //! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
 //! | [`gateway`] | the thin adapter between connections, the pure rooms, Pingora and the upstream | I/O |
@@ -55,6 +56,7 @@
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
+//! | [`scrub`] | credentials out of logs that others wrote | pure |
 //! | [`phase`] | how far the process is on its way to its end | pure |
 //! | [`secret`] | a credential that can be carried on and never shown | pure |
 pub mod access_log;
@@ -65,6 +67,7 @@ pub mod handshake;
 pub mod metrics;
 pub mod phase;
 pub mod relay;
+pub mod scrub;
 pub mod secret;
 pub mod server;
 pub mod websocket;

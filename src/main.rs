@@ -1,5 +1,7 @@
 //! The `hushgate` command: arguments, configuration, server, exit code.
 
+mod command;
+
 use std::{
     env, fs,
     io::{self, Read, Write},
@@ -44,9 +46,10 @@ mod exit {
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
-    /// The configuration; variables such as `HUSHGATE_UPSTREAM__URL` override single keys.
-    #[arg(long, global = true, value_name = "FILE", default_value = "gateway.toml")]
-    config: PathBuf,
+    /// The configuration; variables such as `HUSHGATE_UPSTREAM__URL` override single keys
+    /// [default: gateway.toml, but `scrub` needs none].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,6 +66,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Logs in, the same lines out with every credential replaced by `REDACTED`.
+    Scrub(command::scrub::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,10 +80,22 @@ fn main() -> ExitCode {
             return code.into();
         }
     };
+    let config = arguments.config.as_deref();
+    let file = config.unwrap_or_else(|| Path::new("gateway.toml"));
     match arguments.command {
-        Command::Run => run(&arguments.config),
-        Command::Check => check(&arguments.config),
+        Command::Run => run(file),
+        Command::Check => check(file),
         Command::Demo { once } => demonstrate(once),
+        Command::Scrub(arguments) => scrub(&arguments, config),
+    }
+}
+
+/// Of a configuration that was named, the names of the credential are looked for as well.
+fn scrub(arguments: &command::scrub::Arguments, config: Option<&Path>) -> ExitCode {
+    match config.map(|file| parse(file).map_err(|problems| complain(file, &problems))) {
+        None => command::scrub::run(arguments, None),
+        Some(Ok(loaded)) => command::scrub::run(arguments, Some(&loaded.config.handshake)),
+        Some(Err(code)) => code,
     }
 }
 
@@ -148,12 +165,17 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Reads the configuration, the environment, and every file that they name.
-fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
+/// Reads the configuration, and the environment.
+fn parse(file: &Path) -> Result<Loaded, Vec<Problem>> {
     let text = read(file).map_err(|text| vec![Problem::new(&Place::File, "", text)])?;
     let variables =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
-    let loaded = Config::parse(&text, variables)?;
+    Config::parse(&text, variables)
+}
+
+/// The same, and every file that they name.
+fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
+    let loaded = parse(file)?;
     let problems: Vec<_> = server::check_files(&loaded.config)
         .into_iter()
         .map(|file| loaded.problem(file.option, format!("{}: {}", file.path.display(), file.problem)))

@@ -57,6 +57,8 @@ mod relayed;
 mod reloaded;
 /// TLS sessions that are taken up again: by whom, and what ends them.
 mod resumed;
+/// `hushgate scrub`: logs of other products and their formats, files, exit codes.
+mod scrubbed;
 /// What the repository ships: every configuration file and command line is valid.
 mod shipped;
 /// SIGTERM and SIGINT: draining, in order and in time; and a start that fails.

@@ -1,0 +1,3 @@
+//! Commands that are no gateway, each in a file of its name.
+
+pub(crate) mod scrub;
