@@ -58,6 +58,7 @@
 //! | room | what it is for | |
 //! | --- | --- | --- |
 //! | `main.rs` | arguments, configuration, server, exit codes | |
+//! | `command/` | commands that are no gateway: `hushgate leaktest` and `hushgate scrub` | I/O |
 //! | [`demo`] | an embedded agent server behind a gateway, and the story of one key | I/O |
 //! | [`leaktest`] | canaries in every carrier, on every path, looked for in every sink | I/O |
 //! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
@@ -69,6 +70,7 @@
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
 //! | `folder` | a private folder for a while | I/O |
+//! | [`scrub`] | credentials out of logs that others wrote | pure |
 //! | [`phase`] | how far the process is on its way to its end | pure |
 //! | [`secret`] | a credential that can be carried on and never shown | pure |
 pub mod access_log;
@@ -83,6 +85,7 @@ pub mod phase;
 #[cfg(feature = "planted-leaks")]
 pub mod planted;
 pub mod relay;
+pub mod scrub;
 pub mod secret;
 pub mod server;
 pub mod websocket;

@@ -1,5 +1,7 @@
 //! The `hushgate` command: arguments, configuration, server, exit code.
 
+mod command;
+
 use std::{
     env, fs,
     io::{self, Read, Write},
@@ -16,7 +18,7 @@ use hushgate::{
         Config, Loaded,
         problem::{Place, Problem},
     },
-    demo, leaktest,
+    demo,
     server::{
         self, Server, StartError, diagnostics,
         lifetime::{self, Signals},
@@ -31,18 +33,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// The longest configuration, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
-mod leaktest_arguments;
-
 /// Exit codes beside 0.
 mod exit {
     /// The gateway could not start.
     pub(super) const NOT_STARTED: u8 = 1;
     /// The demo showed something else than it promises.
     pub(super) const NOT_HELD: u8 = 1;
-    /// The leak test found a leak.
-    pub(super) const LEAKED: u8 = 1;
-    /// The leak test came to no result (`EX_UNAVAILABLE`).
-    pub(super) const NO_RESULT: u8 = 69;
     /// The command line is wrong (`EX_USAGE`).
     pub(super) const USAGE: u8 = 64;
     /// The configuration is wrong (`EX_CONFIG`).
@@ -53,9 +49,10 @@ mod exit {
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
-    /// The configuration; variables such as `HUSHGATE_UPSTREAM__URL` override single keys.
-    #[arg(long, global = true, value_name = "FILE", default_value = "gateway.toml")]
-    config: PathBuf,
+    /// The configuration; variables such as `HUSHGATE_UPSTREAM__URL` override single keys
+    /// [default: gateway.toml, but `scrub` needs none].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -74,7 +71,9 @@ enum Command {
     },
     /// Plant canaries wherever a credential can stand, and look for them in every output: of a
     /// gateway of its own, or of a running deployment.
-    Leaktest(leaktest_arguments::Arguments),
+    Leaktest(command::leaktest::Arguments),
+    /// Logs in, the same lines out with every credential replaced by `REDACTED`.
+    Scrub(command::scrub::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -90,11 +89,23 @@ fn main() -> ExitCode {
             return exit::USAGE.into();
         }
     };
+    let config = arguments.config.as_deref();
+    let file = config.unwrap_or_else(|| Path::new("gateway.toml"));
     match arguments.command {
-        Command::Run => run(&arguments.config),
-        Command::Check => check(&arguments.config),
+        Command::Run => run(file),
+        Command::Check => check(file),
         Command::Demo { once } => demonstrate(once),
-        Command::Leaktest(arguments) => test_for_leaks(arguments),
+        Command::Leaktest(arguments) => command::leaktest::run(arguments),
+        Command::Scrub(arguments) => scrub(&arguments, config),
+    }
+}
+
+/// Of a configuration that was named, the names of the credential are looked for as well.
+fn scrub(arguments: &command::scrub::Arguments, config: Option<&Path>) -> ExitCode {
+    match config.map(|file| parse(file).map_err(|problems| complain(file, &problems))) {
+        None => command::scrub::run(arguments, None),
+        Some(Ok(loaded)) => command::scrub::run(arguments, Some(&loaded.config.handshake)),
+        Some(Err(code)) => code,
     }
 }
 
@@ -127,27 +138,6 @@ fn demonstrate(once: bool) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => exit::NOT_HELD.into(),
         Err(error) => fail(format_args!("{error}")),
-    }
-}
-
-fn test_for_leaks(arguments: leaktest_arguments::Arguments) -> ExitCode {
-    let format = arguments.format();
-    let subject = env::current_exe().map(|program| arguments.subject(program));
-    let tested = subject.and_then(|subject| Ok((subject, tokio::runtime::Runtime::new()?)));
-    let verdict = match tested {
-        Ok((subject, runtime)) => runtime
-            .block_on(leaktest::run(&subject, format, &mut io::stdout()))
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(format!("cannot start: {}", error.kind())),
-    };
-    match verdict {
-        Ok(leaktest::Verdict::Clean) => ExitCode::SUCCESS,
-        Ok(leaktest::Verdict::Leaked) => exit::LEAKED.into(),
-        Ok(leaktest::Verdict::NoResult) => exit::NO_RESULT.into(),
-        Err(error) => {
-            say(io::stderr(), format_args!("hushgate leaktest: no result: {error}"));
-            exit::NO_RESULT.into()
-        }
     }
 }
 
@@ -202,12 +192,17 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Reads the configuration, the environment, and every file that they name.
-fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
+/// Reads the configuration, and the environment.
+fn parse(file: &Path) -> Result<Loaded, Vec<Problem>> {
     let text = read(file).map_err(|text| vec![Problem::new(&Place::File, "", text)])?;
     let variables =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
-    let loaded = Config::parse(&text, variables)?;
+    Config::parse(&text, variables)
+}
+
+/// The same, and every file that they name.
+fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
+    let loaded = parse(file)?;
     let problems: Vec<_> = server::check_files(&loaded.config)
         .into_iter()
         .map(|file| loaded.problem(file.option, format!("{}: {}", file.path.display(), file.problem)))

@@ -59,6 +59,8 @@ mod relayed;
 mod reloaded;
 /// TLS sessions that are taken up again: by whom, and what ends them.
 mod resumed;
+/// `hushgate scrub`: logs of other products and their formats, files, exit codes.
+mod scrubbed;
 /// Its memory, closed to others.
 mod sealed;
 /// What the repository ships: every configuration file and command line is valid.

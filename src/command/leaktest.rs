@@ -1,14 +1,20 @@
-//! The arguments of `hushgate leaktest`.
+//! `hushgate leaktest`: its arguments and its exit code.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{env, io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
-use hushgate::leaktest::{Format, Names, Subject, Target};
+use hushgate::leaktest::{self, Format, Names, Subject, Target};
 use url::Url;
+
+/// The exit code when there was a leak.
+const LEAKED: u8 = 1;
+
+/// The exit code when there is no result (`EX_UNAVAILABLE`).
+const NO_RESULT: u8 = 69;
 
 /// The arguments as they are written.
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// A deployment that is running, such as <http://127.0.0.1:8080>, instead of this program.
     #[arg(long, value_name = "URL", requires = "watch", value_parser = authority)]
     target: Option<String>,
@@ -45,6 +51,28 @@ enum Shown {
     Text,
     /// An object for machines.
     Json,
+}
+
+/// Tests, prints what was found, and gives back the exit code.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let format = arguments.format();
+    let subject = env::current_exe().map(|program| arguments.subject(program));
+    let tested = subject.and_then(|subject| Ok((subject, tokio::runtime::Runtime::new()?)));
+    let verdict = match tested {
+        Ok((subject, runtime)) => runtime
+            .block_on(leaktest::run(&subject, format, &mut io::stdout()))
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(format!("cannot start: {}", error.kind())),
+    };
+    match verdict {
+        Ok(leaktest::Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(leaktest::Verdict::Leaked) => LEAKED.into(),
+        Ok(leaktest::Verdict::NoResult) => NO_RESULT.into(),
+        Err(error) => {
+            crate::say(io::stderr(), format_args!("hushgate leaktest: no result: {error}"));
+            NO_RESULT.into()
+        }
+    }
 }
 
 impl Arguments {
