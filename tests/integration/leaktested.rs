@@ -50,13 +50,13 @@ impl Leaky {
 
     fn test(&self, more: &[&str]) -> Output {
         let (url, log) = (format!("http://{}", self.address), self.log());
-        let arguments = ["--target", &url, "--watch", log.to_str().unwrap(), "--settle", "100ms"];
+        let arguments = ["--target", &url, "--watch", log.to_str().unwrap(), "--settle", "500ms"];
         leaktest(&[&arguments, more].concat())
     }
 }
 
 fn answer(mut stream: TcpStream, log: &Path, write: &impl Fn(&str) -> String) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(std::time::Duration::from_millis(50)))?;
+    stream.set_read_timeout(Some(std::time::Duration::from_millis(250)))?;
     let (mut bytes, mut piece) = (Vec::new(), [0; 64 * 1024]);
     while !bytes.windows(4).any(|window| window == b"\r\n\r\n") {
         let Ok(read @ 1..) = stream.read(&mut piece) else { break };
