@@ -6,6 +6,7 @@ mod access_log;
 mod allocations;
 mod handshake;
 mod samples;
+mod scrub;
 mod websocket;
 
 use std::time::Duration;
@@ -24,5 +25,6 @@ fn main() {
     access_log::redacting(&mut benchmarks);
     access_log::writing_a_line(&mut benchmarks);
     websocket::following(&mut benchmarks);
+    scrub::scrubbing(&mut benchmarks);
     benchmarks.finish();
 }
