@@ -24,6 +24,7 @@ use thiserror::Error;
 
 pub use self::carriers::Names;
 
+mod answers;
 mod attempt;
 mod canary;
 mod carriers;
@@ -32,6 +33,7 @@ mod itself;
 mod paths;
 mod report;
 mod request;
+mod script;
 mod search;
 mod sinks;
 mod target;

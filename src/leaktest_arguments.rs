@@ -9,7 +9,7 @@ use url::Url;
 /// The arguments as they are written.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// A deployment that is running, such as http://127.0.0.1:8080, instead of this program.
+    /// A deployment that is running, such as <http://127.0.0.1:8080>, instead of this program.
     #[arg(long, value_name = "URL", requires = "watch", value_parser = authority)]
     target: Option<String>,
     /// Files that the target, and other hops, write to; searched for what they grow by.
@@ -25,13 +25,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", requires = "target", default_value = "5s", value_parser = humantime::parse_duration)]
     patience: Duration,
     /// The path of a WebSocket at the target.
-    #[arg(long, value_name = "PATH", requires = "target", default_value_t = Names::default().path)]
+    #[arg(long, value_name = "PATH", requires = "target", default_value_t = Names::default().path, value_parser = path)]
     path: String,
     /// The query parameter that carries a credential.
-    #[arg(long, value_name = "NAME", requires = "target", default_value_t = Names::default().parameter)]
+    #[arg(long, value_name = "NAME", requires = "target", default_value_t = Names::default().parameter, value_parser = name)]
     parameter: String,
     /// The field that carries a credential.
-    #[arg(long, value_name = "NAME", requires = "target", default_value_t = Names::default().field)]
+    #[arg(long, value_name = "NAME", requires = "target", default_value_t = Names::default().field, value_parser = name)]
     field: String,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Shown::Text)]
@@ -83,4 +83,24 @@ fn authority(text: &str) -> Result<String, String> {
     }
     let host = url.host_str().ok_or_else(|| wrong("it has no host"))?;
     Ok(format!("{host}:{}", url.port_or_known_default().unwrap_or(80)))
+}
+
+/// The path of a WebSocket, to which carriers add what they need.
+fn path(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~:@".contains(&byte);
+    if text.starts_with('/') && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a path without a query, such as /sockets/events/1".to_owned())
+    }
+}
+
+/// The name of a parameter or a field.
+fn name(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a name of letters, digits, -, . and _".to_owned())
+    }
 }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    paths::{End, Script},
+    script::{End, Script},
     upstream::reset,
 };
 
@@ -32,20 +32,26 @@ impl Made {
     }
 }
 
-/// Plays a script against an address. That it breaks off is kept as what was not sent and did not come.
+/// Plays a script against an address, and calls `heard` when an answer has come or never will. That it
+/// breaks off is kept as what was not sent and did not come.
 ///
 /// # Errors
 /// Nobody can be connected to.
-pub(super) async fn make(at: SocketAddr, script: &Script, patience: Duration) -> io::Result<Made> {
+pub(super) async fn make(
+    at: SocketAddr,
+    script: &Script,
+    patience: Duration,
+    heard: impl Fn(),
+) -> io::Result<Made> {
     let connecting = timeout(patience, TcpStream::connect(at)).await;
     let mut stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
     let mut made = Made::default();
-    let _ = timeout(patience, play(&mut stream, script, &mut made)).await;
+    let _ = timeout(patience, play(&mut stream, script, &mut made, heard)).await;
     Ok(made)
 }
 
-async fn play(stream: &mut TcpStream, script: &Script, made: &mut Made) -> io::Result<()> {
+async fn play(stream: &mut TcpStream, script: &Script, made: &mut Made, heard: impl Fn()) -> io::Result<()> {
     let sent = send(stream, &script.sent, &mut made.sent).await;
     match script.end {
         End::Closes => return stream.shutdown().await,
@@ -54,10 +60,9 @@ async fn play(stream: &mut TcpStream, script: &Script, made: &mut Made) -> io::R
     }
     // Who is refused before all is sent has an answer all the same.
     let answered = read_head(stream, &mut made.reply).await;
-    sent.and(answered)?;
-    if made.is_open() {
-        send(stream, &script.opened, &mut made.sent).await?;
-    }
+    let opened = if made.is_open() { send(stream, &script.opened, &mut made.sent).await } else { Ok(()) };
+    heard();
+    sent.and(answered).and(opened)?;
     match script.end {
         End::ResetsWhenAnswered => {
             // What was sent is on its way before the reset overtakes it.

@@ -12,7 +12,7 @@ use super::{LeaktestError, carriers::Carrier, paths::Path};
 
 /// How many bytes tell that a value is a canary of this run, at its beginning and at its end: a
 /// piece that was cut off on either side is found too.
-const MARK: usize = 9;
+const MARK: usize = 12;
 
 /// How many bytes between the two marks tell the cell.
 const CODE: usize = 6;
@@ -74,11 +74,7 @@ impl Canaries {
                 bytes: written.get(mark.clone()).unwrap_or_default().to_vec(),
                 // The code of a reversed canary is before its first mark.
                 is_before: code.start < mark.start,
-                distance: if code.start < mark.start {
-                    mark.start - code.start
-                } else {
-                    code.start - mark.start
-                },
+                distance: mark.start.abs_diff(code.start),
                 length: code.len(),
             }
         };
@@ -168,10 +164,8 @@ pub(super) enum Spelling {
 /// How a byte's number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Base {
-    /// Two digits, the letters among them small.
-    SmallHex,
-    /// Two digits, the letters among them capitals.
-    CapitalHex,
+    /// Two digits; none of a canary's is a letter, so that there are no capitals to tell apart.
+    Hex,
     /// As it is said: three digits for the letters of canaries.
     Decimal,
 }
@@ -183,9 +177,7 @@ impl Spelling {
     /// All that are searched for.
     pub(super) fn all() -> Vec<Self> {
         let mut all = vec![Self::Plain, Self::Reversed];
-        for base in [Base::SmallHex, Base::CapitalHex] {
-            all.extend(BEFORE_HEX.map(|before| Self::Digits { before, base }));
-        }
+        all.extend(BEFORE_HEX.map(|before| Self::Digits { before, base: Base::Hex }));
         all.extend([",", ", "].map(|before| Self::Digits { before, base: Base::Decimal }));
         for is_for_urls in [false, true] {
             all.extend([0, 1, 2].map(|shift| Self::Base64 { shift, is_for_urls }));
@@ -211,14 +203,13 @@ impl Spelling {
             Self::Plain => bytes.to_vec(),
             Self::Digits { before, base } => {
                 let digits = |byte: &u8| match base {
-                    Base::SmallHex => format!("{before}{byte:02x}"),
-                    Base::CapitalHex => format!("{before}{byte:02X}"),
+                    Base::Hex => format!("{before}{byte:02x}"),
                     Base::Decimal => format!("{before}{byte}"),
                 };
                 bytes.iter().map(digits).collect::<String>().into_bytes()
             }
             Self::Base64 { shift, is_for_urls } => {
-                let shifted = [&[0; 2][..shift.min(2)], bytes].concat();
+                let shifted = [vec![0; shift].as_slice(), bytes].concat();
                 let engine = if is_for_urls { URL_SAFE_NO_PAD } else { STANDARD_NO_PAD };
                 engine.encode(shifted).into_bytes()
             }
@@ -242,10 +233,11 @@ impl Spelling {
     }
 }
 
-/// Letters that nobody can guess, all of them with a number of three digits.
+/// Letters that nobody can guess. Their numbers are 0x64 to 0x69 and 0x70 to 0x79.
 fn letters(random: &dyn SecureRandom, count: usize) -> Result<String, LeaktestError> {
+    const ALPHABET: [char; 16] =
+        ['d', 'e', 'f', 'g', 'h', 'i', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y'];
     let mut bytes = vec![0; count];
     random.fill(&mut bytes).map_err(|_| LeaktestError::Randomness)?;
-    // That some letters are a little likelier than others does not matter here.
-    Ok(bytes.iter().map(|byte| char::from(b'd' + byte % 23)).collect())
+    Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 15))).collect())
 }

@@ -1,9 +1,10 @@
 //! Where in a request a credential can stand.
 //!
 //! A bare path segment is none of them: nothing can tell it from any other, and README says so.
+#![expect(clippy::wildcard_enum_match_arm, reason = "what concerns a few carriers names these few")]
 
 use super::{
-    canary::{Base, Spelling},
+    canary::Spelling,
     request::{Request, masked_frame},
 };
 
@@ -209,22 +210,20 @@ impl Carrier {
             Place::Handshake | Place::Message => Request::handshake(host, path),
             Place::PlainHead | Place::PlainBody => Request::plain(host, path),
         };
-        let encoded = |text: &str, base| {
-            let written = Spelling::Digits { before: "%", base }.write(text.as_bytes());
-            String::from_utf8_lossy(&written).into_owned()
-        };
         let target = match self {
             Self::Query | Self::PlainQuery => format!("{path}?{parameter}={canary}"),
             Self::QueryAmongOthers => format!("{path}?a=1&{parameter}={canary}&b"),
             Self::QueryFirstOfTwo => format!("{path}?{parameter}={canary}&{parameter}=another"),
             Self::QueryEncodedName => {
                 let (first, rest) = parameter.split_at_checked(1).unwrap_or((parameter, ""));
-                format!("{path}?{}{rest}={canary}", encoded(first, Base::CapitalHex))
+                format!("{path}?{}{rest}={canary}", encoded(first))
             }
-            Self::QueryEncodedNameWhole => format!("{path}?{}={canary}", encoded(parameter, Base::SmallHex)),
-            Self::QueryEncodedValue => format!("{path}?{parameter}={}", encoded(canary, Base::CapitalHex)),
+            Self::QueryEncodedNameWhole => {
+                format!("{path}?{}={canary}", encoded(parameter).to_ascii_lowercase())
+            }
+            Self::QueryEncodedValue => format!("{path}?{parameter}={}", encoded(canary)),
             Self::QueryEncodedTwice => {
-                format!("{path}?{}={canary}", encoded(parameter, Base::CapitalHex).replace('%', "%25"))
+                format!("{path}?{}={canary}", encoded(parameter).replace('%', "%25"))
             }
             Self::QueryOtherName => format!("{path}?token={canary}"),
             Self::QueryWithoutName => format!("{path}?{canary}"),
@@ -264,4 +263,9 @@ impl Carrier {
         }
         request
     }
+}
+
+/// Every byte percent-encoded, with capital digits.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

@@ -1,6 +1,10 @@
 //! Plants the canaries of one run: every cell's request, many at once.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -8,9 +12,9 @@ use super::{
     LeaktestError,
     attempt::{self, Made},
     canary::{Canaries, Cell},
-    carriers::{Carrier, Names},
+    carriers::{Carrier, Names, Place},
     paths::Path,
-    report::Report,
+    report::{Report, Skipped},
     search::Search,
     sinks::Sink,
     upstream::Upstream,
@@ -19,6 +23,15 @@ use super::{
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
 
+/// What it is when a canary cannot be sent behind a 101, because there was none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The target's right: it knows no key of ours.
+    Skipped,
+    /// A mistake: the upstream is ours.
+    Trouble,
+}
+
 /// One run: canaries of its own, and what is known of them.
 pub(super) struct Run {
     canaries: Canaries,
@@ -26,6 +39,9 @@ pub(super) struct Run {
     pub(super) search: Search,
     names: Names,
     patience: Duration,
+    refused: Refused,
+    /// How many of the cells that are played have not been answered yet.
+    waiting: AtomicUsize,
 }
 
 impl Run {
@@ -33,14 +49,19 @@ impl Run {
     ///
     /// # Errors
     /// There are no random bytes.
-    pub(super) fn new(paths: &[Path], names: Names, patience: Duration) -> Result<Self, LeaktestError> {
+    pub(super) fn new(
+        paths: &[Path],
+        names: Names,
+        patience: Duration,
+        refused: Refused,
+    ) -> Result<Self, LeaktestError> {
         let cells = paths.iter().flat_map(|path| {
             let carriers = Carrier::ALL.into_iter().filter(|carrier| path.carries(*carrier));
             carriers.map(|carrier| Cell { carrier, path: *path })
         });
         let canaries = Canaries::new(cells)?;
         let search = Search::of(&canaries)?;
-        Ok(Self { canaries, search, names, patience })
+        Ok(Self { canaries, search, names, patience, refused, waiting: AtomicUsize::new(0) })
     }
 
     /// Plays the cells of the paths that `choose` chooses, and notes what was sent and answered there.
@@ -55,10 +76,14 @@ impl Run {
         let mut cells: Vec<_> = self.canaries.all().filter(|(cell, _)| choose(cell.path)).collect();
         // What waits for a timeout begins first.
         cells.sort_by_key(|(cell, _)| !matches!(cell.path, Path::HeadTimeout | Path::UpstreamSilent));
+        self.waiting.store(cells.len(), Ordering::Relaxed);
+        let heard = || {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        };
         let made = cells.into_iter().map(async |(cell, canary)| {
             let request = cell.carrier.request(&canary, &self.names);
             let script = cell.path.script(request, &canary, &self.names.field);
-            (cell, attempt::make(at, &script, self.patience).await)
+            (cell, attempt::make(at, &script, self.patience, heard).await)
         });
         let mut made = stream::iter(made).buffer_unordered(AT_ONCE);
         let mut answered = 0;
@@ -70,6 +95,14 @@ impl Run {
                     answered += usize::from(!reply.is_empty());
                     replies.extend_from_slice(&reply);
                     replies.push(b'\n');
+                }
+                Ok(made)
+                    if self.refused == Refused::Skipped
+                        && cell.carrier.place() == Place::Message
+                        && !made.is_open() =>
+                {
+                    let (carrier, path) = (Some(cell.carrier), cell.path);
+                    report.skipped.push(Skipped { carrier, path, reason: "no WebSocket was opened" });
                 }
                 Ok(_) => {
                     let (carrier, path) = (cell.carrier.label(), cell.path.label());
@@ -84,6 +117,13 @@ impl Run {
         let found = self.search.read(replies.as_slice()).unwrap_or_default();
         report.searched(sink, &found, during);
         answered
+    }
+
+    /// Waits until everything that is being played has been answered.
+    pub(super) async fn all_answered(&self) {
+        while self.waiting.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Every cell, with its canary.

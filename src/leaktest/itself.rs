@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     LeaktestError,
     carriers::{Carrier, Names},
-    drive::Run,
+    drive::{Refused, Run},
     paths::Path,
     report::Report,
     sinks::Sink,
@@ -101,9 +101,9 @@ async fn run(
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut upstream = Upstream::listen(free).await.map_err(|error| LeaktestError::Upstream(free, error))?;
     let mut gateway = Gateway::start(program, folder, level, form, upstream.address()).await?;
-    let run = Run::new(&Path::ALL, Names::default(), PATIENCE)?;
+    let run = Run::new(&Path::ALL, Names::default(), PATIENCE, Refused::Trouble)?;
     let (_, format) = form.settings();
-    let level_name = level.map_or("no RUST_LOG".to_owned(), |level| format!("RUST_LOG={level}"));
+    let level_name = level.map_or_else(|| "no RUST_LOG".to_owned(), |level| format!("RUST_LOG={level}"));
     let during = format!(", with {level_name} and a log as {format}");
     let replies = (&Sink::Replies, during.as_str());
     let mut report = Report::default();
@@ -115,7 +115,8 @@ async fn run(
     let mut drained = Report::default();
     let draining = run.play(gateway.address, |path| path == Path::Drained, replies, &mut drained);
     let ending = async {
-        sleep(Duration::from_millis(300)).await;
+        // A socket that never opens is a finding of its own.
+        let _ = timeout(PATIENCE, run.all_answered()).await;
         run.look_at(&upstream, &Path::ALL, &during, form.may_arrive(), &mut report);
         upstream.go_down().await;
         let down = |path| path == Path::UpstreamDown;
@@ -214,6 +215,9 @@ impl Gateway {
             pages.extend(self.page(page).await.map_err(LeaktestError::Gateway)?);
         }
         let metrics = self.page("/metrics").await.map_err(LeaktestError::Gateway)?;
+        if !metrics.starts_with(b"HTTP/1.1 200 ") {
+            report.troubles.insert(format!("there are no metrics{during}"));
+        }
         for (sink, bytes) in [(Sink::Metrics, metrics), (Sink::AdminPages, pages)] {
             report.searched(&sink, &run.search.read(bytes.as_slice()).unwrap_or_default(), during);
         }

@@ -1,15 +1,10 @@
 //! What can happen to a request: one way to succeed, and the ways to fail.
+#![expect(clippy::wildcard_enum_match_arm, reason = "what concerns a few paths names these few")]
 
 use super::{
+    answers::Answer,
     carriers::{Carrier, Place},
-    request::{ANSWER, Request, masked_frame},
 };
-
-/// Longer than any head that is let in.
-const OVERSIZE: usize = 80 * 1024;
-
-/// More field lines than are let in.
-const TOO_MANY: usize = 300;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,64 +81,6 @@ pub(super) enum Path {
     Drained,
     /// The request goes to the admin listener.
     AskedOfAdmin,
-}
-
-/// What the upstream of the test does with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Answer {
-    /// 101 or 200, a message, and a Close frame behind the first bytes.
-    Agree,
-    /// 101 or 200, then nothing until the other side ends.
-    Hold,
-    /// 403.
-    Refuse,
-    /// A reset.
-    Reset,
-    /// An end.
-    Close,
-    /// A part of a head, and a reset.
-    ResetInHead,
-    /// A part of a body, and an end.
-    CloseInBody,
-    /// A 101 or a 200, and a reset.
-    ResetOpened,
-    /// The request.
-    Echo,
-    /// A head with the request line where a field has to be.
-    MalformedField,
-    /// A 101 with the `Sec-WebSocket-Accept` of another request.
-    WrongAccept,
-    /// The request line in very many fields.
-    Oversize,
-    /// Nothing.
-    Silence,
-    /// A part of a body, then nothing.
-    Slow,
-}
-
-/// What the client does once its request is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// Reads to the end.
-    Reads,
-    /// Closes at once.
-    Closes,
-    /// Resets at once.
-    Resets,
-    /// Resets when something of an answer has come.
-    ResetsWhenAnswered,
-    /// Closes when something of an answer has come.
-    ClosesWhenAnswered,
-}
-
-/// What a client does from its first byte to its end.
-pub(super) struct Script {
-    /// What is sent at once.
-    pub(super) sent: Vec<u8>,
-    /// What is sent behind a 101.
-    pub(super) opened: Vec<u8>,
-    /// How it ends.
-    pub(super) end: End,
 }
 
 impl Path {
@@ -279,119 +216,14 @@ impl Path {
             | Self::UpstreamWrongAccept => {
                 matches!(place, Place::Handshake)
             }
-            Self::HeadTimeout | Self::ClosesInHead | Self::ResetsInHead => {
+            Self::HeadTimeout
+            | Self::ClosesInHead
+            | Self::ResetsInHead
+            | Self::OversizeHead
+            | Self::TooManyFields => {
                 matches!(place, Place::Handshake | Place::PlainHead)
             }
             _ => !matches!(place, Place::Message),
         }
-    }
-
-    /// What a client does with this request on this path.
-    pub(super) fn script(self, mut request: Request, canary: &str, field: &str) -> Script {
-        if let Some(answer) = self.answer() {
-            request.add(ANSWER, answer.label());
-        }
-        self.spoil(&mut request, canary, field);
-        let mut sent = request.head();
-        match self {
-            Self::NotHttp => sent = format!("\u{1}{canary}\r\n\r\n").into_bytes(),
-            // All but the empty line that would end it.
-            Self::HeadTimeout | Self::ClosesInHead | Self::ResetsInHead => {
-                sent.truncate(sent.len().saturating_sub(2));
-            }
-            _ => sent.extend_from_slice(&request.body),
-        }
-        let mut opened = request.opened;
-        match self {
-            // A peer that answers at all answers this.
-            Self::Answered if request.websocket.is_some() => {
-                opened.extend(masked_frame(0x8, &1000_u16.to_be_bytes()));
-            }
-            // A frame that promises more than comes.
-            Self::ClosesInFrame => {
-                opened = [&[0x81, 0xfd, 0, 0, 0, 0], canary.as_bytes()].concat();
-            }
-            Self::NotFraming => opened = [&[0xff; 14], canary.as_bytes()].concat(),
-            _ => {}
-        }
-        Script { sent, opened, end: self.end() }
-    }
-
-    /// How the client ends.
-    const fn end(self) -> End {
-        match self {
-            Self::ClosesInHead => End::Closes,
-            Self::ResetsInHead | Self::ResetsBehindHead => End::Resets,
-            Self::ResetsInAnswer | Self::ResetsOpened => End::ResetsWhenAnswered,
-            Self::ClosesInFrame => End::ClosesWhenAnswered,
-            _ => End::Reads,
-        }
-    }
-
-    /// Makes the request what this path is called after.
-    fn spoil(self, request: &mut Request, canary: &str, field: &str) {
-        match self {
-            Self::MalformedRequestLine => request.target.push_str(" too many"),
-            Self::MalformedVersion => request.version = "HTTP/x.y",
-            Self::MalformedField => request.lines.push(format!("no name {canary}").into_bytes()),
-            Self::FoldedField => request.add("X-Folded", &format!("a\r\n {canary}")),
-            Self::ControlByte => request.target.push('\0'),
-            Self::OversizeHead => request.add("X-Long", &"a".repeat(OVERSIZE)),
-            Self::TooManyFields => (0..TOO_MANY).for_each(|number| request.add(&format!("X-{number}"), "a")),
-            Self::AmbiguousFraming => {
-                request.add("Content-Length", "5");
-                request.add("Transfer-Encoding", "chunked");
-            }
-            Self::OldVersion => request.version = "HTTP/1.0",
-            Self::InvalidHandshake => request.nonce = "short",
-            Self::UnsupportedVersion => request.websocket = Some("8"),
-            Self::NominatedField => request.add("Connection", field),
-            _ => {}
-        }
-    }
-}
-
-impl Answer {
-    /// All of them.
-    const ALL: [Self; 14] = [
-        Self::Agree,
-        Self::Hold,
-        Self::Refuse,
-        Self::Reset,
-        Self::Close,
-        Self::ResetInHead,
-        Self::CloseInBody,
-        Self::ResetOpened,
-        Self::Echo,
-        Self::MalformedField,
-        Self::WrongAccept,
-        Self::Oversize,
-        Self::Silence,
-        Self::Slow,
-    ];
-
-    /// The word for it in a request.
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Agree => "agree",
-            Self::Hold => "hold",
-            Self::Refuse => "refuse",
-            Self::Reset => "reset",
-            Self::Close => "close",
-            Self::ResetInHead => "reset-in-head",
-            Self::CloseInBody => "close-in-body",
-            Self::ResetOpened => "reset-opened",
-            Self::Echo => "echo",
-            Self::MalformedField => "malformed-field",
-            Self::WrongAccept => "wrong-accept",
-            Self::Oversize => "oversize",
-            Self::Silence => "silence",
-            Self::Slow => "slow",
-        }
-    }
-
-    /// What a request asks for, if it says so.
-    pub(super) fn asked(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|answer| answer.label() == label)
     }
 }

@@ -25,10 +25,20 @@ pub(super) struct Report {
     canaries: usize,
     sinks: Vec<Searched>,
     leaks: Vec<Leak>,
-    /// The paths that were not driven, and why.
-    pub(super) skipped: Vec<(Path, &'static str)>,
+    /// What was not driven.
+    pub(super) skipped: Vec<Skipped>,
     /// Why there is no result, or not a whole one.
     pub(super) troubles: BTreeSet<String>,
+}
+
+/// A path that was not driven, with one carrier or with any.
+pub(super) struct Skipped {
+    /// What would have carried the canary, if others were driven there.
+    pub(super) carrier: Option<Carrier>,
+    /// What would have happened.
+    pub(super) path: Path,
+    /// Why not.
+    pub(super) reason: &'static str,
 }
 
 /// A sink that was searched.
@@ -77,8 +87,19 @@ struct JsonSink {
 /// A path that was not driven, as JSON has it.
 #[derive(Serialize)]
 struct JsonSkipped {
+    carrier: Option<&'static str>,
     path: &'static str,
     reason: &'static str,
+}
+
+impl Skipped {
+    fn json(&self) -> JsonSkipped {
+        JsonSkipped {
+            carrier: self.carrier.map(Carrier::label),
+            path: self.path.label(),
+            reason: self.reason,
+        }
+    }
 }
 
 impl Report {
@@ -116,6 +137,7 @@ impl Report {
                 self.leaks.push(leak);
             }
         }
+        self.skipped.extend(other.skipped);
         self.troubles.extend(other.troubles);
     }
 
@@ -155,7 +177,7 @@ impl Report {
             canaries: self.canaries,
             cells,
             sinks: sinks.map(|known| JsonSink { sink: known.sink.to_string(), bytes: known.bytes }).collect(),
-            skipped: skipped.map(|(path, reason)| JsonSkipped { path: path.label(), reason }).collect(),
+            skipped: skipped.map(Skipped::json).collect(),
             troubles: &self.troubles,
         };
         serde_json::to_writer(&mut *out, &json)?;
@@ -199,8 +221,9 @@ impl Report {
             let (sink, form, place) = (&leak.sink, leak.form.label(), &leak.place);
             writeln!(out, "leaked: {carrier} ({path}) in {sink}: {place}, {form}")?;
         }
-        for (path, reason) in &self.skipped {
-            writeln!(out, "skipped: {}: {reason}", path.label())?;
+        for Skipped { carrier, path, reason } in &self.skipped {
+            let carrier = carrier.map_or_else(String::new, |carrier| format!(", {}", carrier.label()));
+            writeln!(out, "skipped: {}{carrier}: {reason}", path.label())?;
         }
         for trouble in &self.troubles {
             writeln!(out, "no result: {trouble}")?;

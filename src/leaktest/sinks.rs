@@ -81,31 +81,51 @@ impl Watched {
         Ok(Self { path, was })
     }
 
-    /// Searches what was written since; says what may have been missed.
+    /// Searches what was written since.
     ///
     /// # Errors
     /// There is no such file, or it cannot be read.
-    pub(super) fn search(self, search: &Search) -> io::Result<(Found, Option<&'static str>)> {
+    pub(super) fn search(self, search: &Search) -> io::Result<Growth> {
         let now = open(&self.path);
         let Some((mut file, length)) = self.was else {
-            return Ok((search.read(now?.0)?, None));
+            return Ok(Growth { old: Found::default(), new: search.read(now?.0)?, is_cut: false });
         };
         let metadata = file.metadata()?;
-        let missed = (metadata.len() < length)
-            .then_some("was cut short while it was watched, and what was in it is not searched");
-        let from = if missed.is_some() { 0 } else { length };
-        file.seek(SeekFrom::Start(from))?;
-        let replaced = match now {
-            Ok((file, now)) if (now.dev(), now.ino()) != (metadata.dev(), metadata.ino()) => Some(file),
+        let is_cut = metadata.len() < length;
+        let found = from(&mut file, if is_cut { 0 } else { length }, search)?;
+        Ok(match now {
+            Ok((new, now)) if (now.dev(), now.ino()) != (metadata.dev(), metadata.ino()) => {
+                Growth { old: found, new: search.read(new)?, is_cut }
+            }
+            Ok(_) => Growth { old: Found::default(), new: found, is_cut },
             // It was moved away, and nothing has been written to a new one so far.
-            Ok(_) | Err(_) => None,
-        };
-        let found = match replaced {
-            Some(new) => search.read(file.chain(new))?,
-            None => search.read(file)?,
-        };
-        Ok((found, missed))
+            Err(_) => Growth { old: found, new: Found::default(), is_cut },
+        })
     }
+}
+
+/// What was found in a file that was watched.
+pub(super) struct Growth {
+    /// In what had its name and was moved away.
+    pub(super) old: Found,
+    /// In what has its name.
+    pub(super) new: Found,
+    /// Whether it was cut short meanwhile, so that some of it may be elsewhere.
+    pub(super) is_cut: bool,
+}
+
+/// Searches a file from one of its bytes on; hits are counted from its beginning.
+fn from(file: &mut File, start: u64, search: &Search) -> io::Result<Found> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut found = search.read(&mut *file)?;
+    if !found.hits.is_empty() {
+        file.seek(SeekFrom::Start(0))?;
+        let before = search.read(file.take(start))?.lines;
+        for hit in &mut found.hits {
+            (hit.line, hit.byte) = (hit.line + before, hit.byte + start);
+        }
+    }
+    Ok(found)
 }
 
 fn open(path: &Path) -> io::Result<(File, Metadata)> {

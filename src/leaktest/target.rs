@@ -4,9 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     LeaktestError, Target,
-    drive::Run,
+    drive::{Refused, Run},
     paths::Path,
-    report::Report,
+    report::{Report, Skipped},
     sinks::{Sink, Watched},
     upstream::Upstream,
 };
@@ -28,7 +28,7 @@ pub(super) async fn test(target: &Target) -> Result<Report, LeaktestError> {
     };
     let mut report = Report::default();
     let paths = choose(upstream.is_some(), &mut report);
-    let run = Run::new(&paths, target.names.clone(), target.patience)?;
+    let run = Run::new(&paths, target.names.clone(), target.patience, Refused::Skipped)?;
     let replies = (&Sink::Replies, "");
     run.play(address, |path| path != Path::UpstreamDown, replies, &mut report).await;
     if let Some(upstream) = &mut upstream {
@@ -41,13 +41,17 @@ pub(super) async fn test(target: &Target) -> Result<Report, LeaktestError> {
     let mut grown = 0;
     for file in watched {
         let path = file.path.clone();
-        let (found, missed) =
-            file.search(&run.search).map_err(|error| LeaktestError::Watch(path.clone(), error))?;
-        if let Some(missed) = missed {
-            report.troubles.insert(format!("{} {missed}", path.display()));
+        let growth = file.search(&run.search).map_err(|error| LeaktestError::Watch(path.clone(), error))?;
+        if growth.is_cut {
+            let path = path.display();
+            report
+                .troubles
+                .insert(format!("{path} was cut short meanwhile, so that some of it may be elsewhere"));
         }
-        grown += found.bytes;
-        report.searched(&Sink::File(path), &found, "");
+        grown += growth.old.bytes + growth.new.bytes;
+        let sink = Sink::File(path);
+        report.searched(&sink, &growth.new, "");
+        report.searched(&sink, &growth.old, ", before it was moved away");
     }
     if grown == 0 {
         report.troubles.insert("nothing was written to any watched file".to_owned());
@@ -59,10 +63,11 @@ pub(super) async fn test(target: &Target) -> Result<Report, LeaktestError> {
 fn choose(has_upstream: bool, report: &mut Report) -> Vec<Path> {
     let mut paths = Vec::new();
     for path in Path::ALL {
+        let mut skip = |reason| report.skipped.push(Skipped { carrier: None, path, reason });
         if path.needs_own_gateway() {
-            report.skipped.push((path, "only a gateway of leaktest's own is treated so"));
+            skip("only a gateway of leaktest's own is treated so");
         } else if path.needs_upstream() && !has_upstream {
-            report.skipped.push((path, "it takes an upstream that fails; see --upstream"));
+            skip("it takes an upstream that fails; see --upstream");
         } else {
             paths.push(path);
         }

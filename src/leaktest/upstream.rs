@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{paths::Answer, request::ANSWER};
+use super::{answers::Answer, request::ANSWER};
 
 /// The longest that a connection lives, whatever the other side does.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -123,7 +123,7 @@ async fn give(mut stream: TcpStream, answer: Answer, head: &[u8], line: &[u8]) -
             if nonce.is_some() {
                 stream.write_all(b"\x81\x05hello").await?;
                 // Whatever comes, it is enough.
-                stream.read(&mut [0; 1024]).await?;
+                stream.read_u8().await?;
                 stream.write_all(b"\x88\x02\x03\xe8").await?;
             }
         }

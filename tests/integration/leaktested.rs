@@ -28,7 +28,7 @@ struct Leaky {
 
 impl Leaky {
     /// `write` says what of a request is written.
-    fn start(write: impl Fn(&str) -> String + Send + 'static) -> Self {
+    fn start(write: impl Fn(&str) -> String + Clone + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -36,8 +36,9 @@ impl Leaky {
         fs::write(&log, "a line that was there before\n").unwrap();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let (log, write) = (log.clone(), write.clone());
                 // Whoever goes away first is not answered.
-                let _ = answer(stream, &log, &write);
+                thread::spawn(move || drop(answer(stream, &log, &write)));
             }
         });
         Self { address, folder }
@@ -96,6 +97,9 @@ fn a_leak_is_reported_with_its_place() {
     assert!(!text.contains("leaked: Cookie"), "only request lines are written:\n{text}");
 }
 
+/// What is written of a text.
+type Turn = fn(&str) -> String;
+
 #[test]
 fn each_form_is_found_in_the_cell_where_it_was_planted() {
     let cookie = |request: &str| {
@@ -103,7 +107,7 @@ fn each_form_is_found_in_the_cell_where_it_was_planted() {
         let name = "session_api_key=";
         line.split(name).nth(1).unwrap_or_default().to_owned()
     };
-    let forms: [(&str, fn(&str) -> String); 5] = [
+    let forms: [(&str, Turn); 5] = [
         ("raw", |canary| canary.to_owned()),
         ("reversed", |canary| canary.chars().rev().collect()),
         ("hex", |canary| canary.bytes().map(|byte| format!("{byte:02x}")).collect()),
@@ -211,6 +215,8 @@ fn a_wrong_command_line_says_what_to_write() {
         (&["--target", "127.0.0.1:8080", "--watch", "a.log"], "write a URL such as http://"),
         (&["--target", "https://localhost", "--watch", "a.log"], "only http is spoken"),
         (&["--target", "http://localhost/sockets", "--watch", "a.log"], "a path belongs into --path"),
+        (&["--target", "http://localhost", "--watch", "a.log", "--path", "/a?b"], "write a path without"),
+        (&["--target", "http://localhost", "--watch", "a.log", "--field", "A: b"], "write a name of"),
         (&["--format", "xml"], "possible values: text, json"),
     ] {
         let output = leaktest(arguments);
