@@ -28,6 +28,8 @@ class Matrix:
             if cell["verdict"] == "leaked":
                 leaks.add(self.sink(cell, names))
         self.troubles = found["troubles"]
+        self.skipped = [": ".join(one[key] for key in ("path", "carrier", "reason") if one.get(key))
+                        for one in found["skipped"]]
         self.bytes = {names.get(sink["sink"], sink["sink"]): sink["bytes"] for sink in found["sinks"]}
 
     @staticmethod

@@ -100,6 +100,13 @@ class Report:
             if matrix.pieces:
                 lines.append(f"  Pieces of canaries, too short to tell whose: {', '.join(sorted(matrix.pieces))}.")
             lines += [f"  {trouble[0].upper()}{trouble[1:]}." for trouble in matrix.troubles]
+        skipped = {}
+        for name, matrix in self.matrices.items():
+            for one in matrix.skipped:
+                skipped.setdefault(one, []).append(name)
+        for one, names in skipped.items():
+            who = "anybody" if len(names) == len(self.matrices) else ", ".join(f"`{name}`" for name in names)
+            lines.append(f"- Not tried with {who}: {one}.")
         return lines
 
     def made(self):
