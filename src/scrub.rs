@@ -8,13 +8,13 @@
 //! Whatever carries a credential by name has a separator behind the name, `=`, `:` or a comma between
 //! quotation marks, or else an escape in the name. So it is separators and escapes that are searched
 //! for, and a look at the byte before one dismisses nearly all. A few credentials stand without a
-//! name; for those there are literal needles ([`loose`]). What is left is parsed where it stands:
-//! [`names`] says whether a name is one of those that are looked for, [`assignment`] where its value
-//! begins, [`value`] where that ends, and all of them read characters through [`unit`], which undoes
+//! name; for those there are literal needles (`loose`). What is left is parsed where it stands:
+//! `names` says whether a name is one of those that are looked for, `assignment` where its value
+//! begins, `value` where that ends, and all of them read characters through `unit`, which undoes
 //! every escape and says how deep it was.
 //!
 //! A decision about a byte depends on a bounded stretch before and after it, and on nothing behind
-//! the end of its line. [`known`] is a stage of its own, for values that are known by digest.
+//! the end of its line. `known` is a stage of its own, for values that are known by digest.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
