@@ -12,7 +12,7 @@ JOB = [
     ("query", "parameter moved to the field, query clean"),
     ("both", "parameter overrides the field"),
     ("encoded", "percent-encoded name too"),
-    ("log", "no credential in its logs"),
+    ("log", "no credential in its logs while all goes well"),
 ]
 
 
