@@ -19,12 +19,14 @@
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use self::{
+    anchors::Anchors,
     assignment::{Form, Value},
     loose::Loose,
     names::Match,
     value::Quote,
 };
 
+mod anchors;
 mod assignment;
 pub mod known;
 mod loose;
@@ -67,6 +69,7 @@ pub struct Finding<'a> {
 /// A text on its way through.
 pub struct Scrubber {
     names: Names,
+    anchors: Anchors,
     needles: AhoCorasick,
     /// The end of what was handed on, then what was not yet.
     buffer: Vec<u8>,
@@ -122,7 +125,8 @@ impl Scrubber {
             .build(loose::NEEDLES)
             .expect("the needles are fixed");
         let (buffer, value) = (Vec::new(), Vec::new());
-        Self { names, needles, buffer, at: 0, state: State::Copying, needle: None, value }
+        let anchors = Anchors::new(&names);
+        Self { names, anchors, needles, buffer, at: 0, state: State::Copying, needle: None, value }
     }
 
     /// Takes the next piece of the text. Every line that it completes is handed on.
@@ -189,7 +193,7 @@ impl Scrubber {
     fn next_start(&mut self, limit: usize) -> Option<Start> {
         let mut at = self.at;
         loop {
-            let anchor = next_anchor(&self.buffer, at, limit);
+            let anchor = self.anchors.next(&self.buffer, at, limit);
             if let Needle::At { start, end, number } = self.next_needle(at, limit)
                 && anchor.is_none_or(|anchor| start < anchor)
             {
@@ -234,14 +238,16 @@ impl Scrubber {
     fn judge(&self, bytes: &[u8], at: usize) -> Option<Start> {
         let unit = unit::unit(bytes, at)?;
         let found = match unit.byte {
-            b'=' | b':' | b',' => {
-                if unit.byte == b':'
-                    && let Some(found) = loose::user_information(bytes, at, unit)
-                {
-                    return Some(Start::UserInformation(found));
-                }
-                self.name_before(bytes, at, unit.byte)?
+            b'/' => {
+                let colon = at.checked_sub(1).filter(|at| bytes.get(*at) == Some(&b':'))?;
+                return loose::user_information(bytes, colon).map(Start::UserInformation);
             }
+            b':' if !unit.is_plain()
+                && let Some(found) = loose::user_information(bytes, at) =>
+            {
+                return Some(Start::UserInformation(found));
+            }
+            b'=' | b':' | b',' => self.name_before(bytes, at, unit.byte)?,
             byte if !unit.is_plain()
                 && (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) =>
             {
@@ -255,11 +261,7 @@ impl Scrubber {
 
     /// The name that the separator at `at` may belong to.
     fn name_before(&self, bytes: &[u8], at: usize, separator: u8) -> Option<Match> {
-        let last = *bytes.get(at.checked_sub(1)?)?;
-        let is_quote = matches!(last, b'"' | b'\'' | b'2' | b'7');
-        let is_other = matches!(last, b' ' | b'\t' | b']') || self.names.may_end_with(last);
-        // Only between quotation marks does a comma separate a name from its value.
-        if !is_quote && (separator == b',' || !is_other) {
+        if !self.anchors.may_end_a_name(bytes, at, separator) {
             return None;
         }
         let end = assignment::name_before(bytes, at)?;
@@ -331,18 +333,6 @@ impl Scrubber {
         sink.found(Finding { carrier, value });
         self.value.clear();
     }
-}
-
-/// The next byte before `limit` at which a value with a name may be recognised.
-fn next_anchor(bytes: &[u8], at: usize, limit: usize) -> Option<usize> {
-    let is_anchor = |byte: &u8| matches!(byte, b'=' | b':' | b',' | b'%' | b'\\');
-    let rest = bytes.get(at..limit)?;
-    // Without a way out of a block the compiler looks at all of it at once.
-    let (blocks, _) = rest.as_chunks::<16>();
-    let empty =
-        blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | is_anchor(byte)));
-    let from = 16 * empty.count();
-    Some(at + from + rest.get(from..)?.iter().position(is_anchor)?)
 }
 
 #[cfg(any(test, fuzzing))]

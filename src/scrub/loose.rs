@@ -3,7 +3,7 @@
 
 use super::{
     assignment::{Form, Value, skip_encoded_blanks},
-    unit::{Unit, before, unit},
+    unit::{before, unit},
     value::{End, is_of_token, placeholder},
 };
 
@@ -127,7 +127,8 @@ pub(super) struct UserInformation {
 
 /// The user information behind the colon at `at`, if that is a scheme's. A user name alone is a
 /// credential if it looks like a token.
-pub(super) fn user_information(bytes: &[u8], at: usize, colon: Unit) -> Option<UserInformation> {
+pub(super) fn user_information(bytes: &[u8], at: usize) -> Option<UserInformation> {
+    let colon = unit(bytes, at)?;
     before(bytes, at).filter(|(byte, _)| byte.is_ascii_alphanumeric())?;
     let mut start = at + colon.length;
     for _ in 0..2 {

@@ -122,6 +122,19 @@ impl Names {
         self.last.get(usize::from(byte)).copied().unwrap_or(false)
     }
 
+    /// Whether a name may end with these two bytes.
+    pub(super) fn may_end_with_two(&self, before: u8, last: u8) -> bool {
+        self.may_end_with(last)
+            && self.names.iter().any(|name| match name.compact.as_slice() {
+                [.., one, two] => {
+                    *two == last.to_ascii_lowercase()
+                        && (*one == before.to_ascii_lowercase() || is_separator(before))
+                }
+                [one] => *one == last.to_ascii_lowercase(),
+                [] => false,
+            })
+    }
+
     /// The longest name that ends before `end`, written as itself.
     pub(super) fn ending_at(&self, bytes: &[u8], end: usize) -> Option<Match> {
         let found = self.names.iter().enumerate().filter_map(|(number, name)| {

@@ -103,6 +103,11 @@ const CARRIERS: [&str; 16] = [
 /// # Panics
 /// When it is still there.
 pub fn what_is_planted_is_gone(text: &[u8], carrier: u8) {
+    let is_in = |text: &[u8]| text.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+    if is_in(text) {
+        // There it may stand where nothing tells that it is a credential.
+        return;
+    }
     let names = Names::default();
     let carrier = CARRIERS.get(usize::from(carrier) % CARRIERS.len()).copied().unwrap_or_default();
     // The last one stands for it: user information ends with one.
@@ -110,8 +115,7 @@ pub fn what_is_planted_is_gone(text: &[u8], carrier: u8) {
     let planted = [carrier.get(..at), Some(PLANTED), carrier.get(at + 1..)].map(Option::unwrap_or_default);
     let text = [text, b"\n", planted.concat().as_bytes(), b"\n", text].concat();
     let given = scrubbed(&names, &[&text]);
-    let is_there = given.text.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
-    assert!(!is_there, "a credential survived in {carrier}");
+    assert!(!is_in(&given.text), "a credential survived in {carrier}");
     assert!(given.found.iter().any(|found| found.contains(PLANTED)), "a credential was not counted");
 }
 
