@@ -96,9 +96,7 @@ const CARRIERS: [&str; 16] = [
     " Bearer @ ",
 ];
 
-/// A credential that is planted into a text on a line of its own is gone, and so it is in the middle
-/// of a line, unless what stands before is itself a value that reaches so far, or a word that its name
-/// goes on with.
+/// A credential that is planted on a line of its own is gone, whatever the lines around it are.
 ///
 /// # Panics
 /// When it is still there.

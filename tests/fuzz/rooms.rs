@@ -1,12 +1,13 @@
 //! The pure rooms of hushgate, compiled from its own sources, and the laws over bytes in them.
 
-pub use crate::sources::{access_log, config, gateway, handshake, secret, websocket};
+pub use crate::sources::{access_log, config, gateway, handshake, scrub, secret, websocket};
 
 #[path = "../../src"]
 mod sources {
     pub mod access_log;
     pub mod config;
     pub mod handshake;
+    pub mod scrub;
     pub mod secret;
     pub mod websocket;
 
