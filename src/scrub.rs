@@ -16,6 +16,8 @@
 //! A decision about a byte depends on a bounded stretch before and after it, and on nothing behind
 //! the end of its line. `known` is a stage of its own, for values that are known by digest.
 
+use std::sync::LazyLock;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use self::{
@@ -70,7 +72,6 @@ pub struct Finding<'a> {
 pub struct Scrubber {
     names: Names,
     anchors: Anchors,
-    needles: AhoCorasick,
     /// The end of what was handed on, then what was not yet.
     buffer: Vec<u8>,
     /// Where in the buffer the latter begins.
@@ -116,17 +117,21 @@ enum Start {
     UserInformation(loose::UserInformation),
 }
 
+/// Finds what begins a credential without a name.
+static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "ten short needles make a small automaton")]
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(loose::NEEDLES)
+        .expect("the needles are fixed")
+});
+
 impl Scrubber {
     /// A scrubber at the beginning of a text.
     pub fn new(names: Names) -> Self {
-        #[expect(clippy::expect_used, reason = "ten short needles make a small automaton")]
-        let needles = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostFirst)
-            .build(loose::NEEDLES)
-            .expect("the needles are fixed");
         let (buffer, value) = (Vec::new(), Vec::new());
         let anchors = Anchors::new(&names);
-        Self { names, anchors, needles, buffer, at: 0, state: State::Copying, needle: None, value }
+        Self { names, anchors, buffer, at: 0, state: State::Copying, needle: None, value }
     }
 
     /// Takes the next piece of the text. Every line that it completes is handed on.
@@ -221,7 +226,7 @@ impl Scrubber {
         }
         // A slice, since spans far into a haystack are not what the packed searcher is made for.
         let most = limit.saturating_add(loose::LONGEST_NEEDLE).min(self.buffer.len());
-        let found = self.buffer.get(at..most).and_then(|rest| self.needles.find(rest));
+        let found = self.buffer.get(at..most).and_then(|rest| NEEDLES.find(rest));
         let needle = match found {
             Some(found) if at + found.start() < limit => Needle::At {
                 start: at + found.start(),
