@@ -11,12 +11,12 @@ use std::{
 
 use clap::{
     Parser, Subcommand,
-    error::{ContextKind, ContextValue},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 use hushgate::{
     config::{
         Config, Loaded,
-        problem::{Place, Problem},
+        problem::{Place, Problem, printable},
     },
     demo,
     server::{
@@ -112,18 +112,19 @@ fn scrub(arguments: &command::scrub::Arguments, config: Option<&Path>) -> ExitCo
 /// What is wrong with the command line, without repeating what is no option or command of anybody's: a
 /// stray word may be a key that was pasted, and a service's standard error is a log.
 fn without_strays(error: &clap::Error) -> String {
-    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || b"-<>[]".contains(&byte));
-    let given = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue];
-    let mut text = error.render().to_string();
-    for kind in given {
-        if let Some(ContextValue::String(word)) = error.get(kind)
-            && !word.is_empty()
-            && !is_word(word)
-        {
-            text = text.replace(word, "…");
-        }
+    // Elsewhere the argument that clap names is an option of ours.
+    let stray = if error.kind() == ErrorKind::UnknownArgument {
+        ContextKind::InvalidArg
+    } else if error.kind() == ErrorKind::InvalidSubcommand {
+        ContextKind::InvalidSubcommand
+    } else {
+        ContextKind::InvalidValue
+    };
+    let text = error.render().to_string();
+    match error.get(stray) {
+        Some(ContextValue::String(word)) if !word.is_empty() => text.replace(word, printable(word)),
+        Some(_) | None => text,
     }
-    text
 }
 
 fn demonstrate(once: bool) -> ExitCode {

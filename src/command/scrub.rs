@@ -14,7 +14,7 @@ use std::{
 
 use clap::Args;
 use hushgate::{
-    config::Handshake,
+    config::{Handshake, problem::printable},
     scrub::{LONGEST_NAME, Names},
 };
 
@@ -113,7 +113,8 @@ fn tools(arguments: &Arguments, handshake: Option<&Handshake>) -> Result<Tools, 
         if !names.add(name) {
             say(format_args!(
                 "a name to look for has letters, digits, `_`, `-` and `.`, at most {LONGEST_NAME} of them, \
-                 and ends with a letter or digit; {name:?} has not"
+                 and ends with a letter or digit; {} has not",
+                printable(name)
             ));
             return Err(exit::USAGE.into());
         }

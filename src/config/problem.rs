@@ -66,10 +66,14 @@ impl fmt::Display for Rendered<'_> {
 /// The most characters of a name that is shown.
 const LONGEST_NAME: usize = 64;
 
+/// The most letters of a word in such a name: a credential of letters alone that cannot be guessed has more.
+const LONGEST_WORD: usize = 20;
+
 /// A name that an operator chose, if it looks like one; else `…`, since what was pasted into the wrong
 /// place may be a secret. Its place tells where to look.
-pub(super) fn printable(name: &str) -> &str {
+pub fn printable(name: &str) -> &str {
     let is_of = |fits: fn(&u8) -> bool| name.bytes().all(|byte| fits(&byte) || b"_-.".contains(&byte));
     let is_name = is_of(u8::is_ascii_lowercase) || is_of(u8::is_ascii_uppercase);
-    if is_name && name.len() <= LONGEST_NAME { name } else { "…" }
+    let are_words = name.split(['_', '-', '.']).all(|word| word.len() <= LONGEST_WORD);
+    if is_name && are_words && name.len() <= LONGEST_NAME { name } else { "…" }
 }

@@ -215,16 +215,42 @@ fn a_wrong_command_line_is_told_apart() {
     assert_eq!(version, format!("hushgate {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// An option's own name is no secret, and what was wrong with it has to be said.
+#[test]
+fn a_wrong_command_line_names_the_option() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, words) in [
+        (["run", "--config"].as_slice(), "--config <FILE>"),
+        (&["leaktest", "--format", "xml"], "invalid value 'xml' for '--format <FORMAT>'"),
+        (&["scrub", "--check", "--in-place", "x"], "'--check' cannot be used with '--in-place'"),
+        (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
+    ] {
+        let text = String::from_utf8(hushgate(folder.path(), arguments, &[]).stderr).unwrap();
+        assert!(text.contains(words), "{text}");
+    }
+}
+
 #[test]
 fn what_was_pasted_into_the_wrong_place_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let long = format!("--{CANARY}={CANARY}");
+    let named = format!("session_api_key={CANARY}");
     let stray: [&[&str]; 4] = [&[CANARY], &["run", CANARY], &["check", &long], &["demo", "--once", CANARY]];
     for arguments in stray {
         let output = hushgate(folder.path(), arguments, &[]);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains('…') && text.contains("Usage:") && !text.contains(CANARY), "{text}");
+    }
+    // Enough letters for a key that nobody can guess.
+    let letters = "qwertzuiopasdfghjklyxcvbnmqwer";
+    let values =
+        [["leaktest", "--format", letters], ["leaktest", "--settle", letters], ["scrub", "--field", &named]];
+    for arguments in values.iter().map(<[&str; 3]>::as_slice).chain([[letters].as_slice()]) {
+        let output = hushgate(folder.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains('…') && !text.contains(CANARY) && !text.contains(letters), "{text}");
     }
     let name = format!("HUSHGATE_{CANARY}__X");
     for text in [
