@@ -111,12 +111,17 @@ pub struct Wiped(Zeroizing<Vec<u8>>);
 impl Wiped {
     /// Holds nothing, with room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(bytes)))
+        Self::new(Vec::with_capacity(bytes))
+    }
+
+    /// Takes bytes in.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
     }
 
     /// A copy of these bytes.
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        Self::new(bytes.to_vec())
     }
 
     /// Appends bytes.

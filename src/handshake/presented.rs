@@ -4,6 +4,8 @@
 //! defence. So it takes in more than decides about anything: every occurrence of the parameter, and fields
 //! that only other servers look at.
 
+use std::borrow::Cow;
+
 use super::{
     head::{Head, elements},
     query,
@@ -14,7 +16,7 @@ use crate::{config, secret::Wiped};
 const SHORTEST: usize = 8;
 
 /// A cookie whose name holds one of these words carries a credential.
-const WORDS: [&str; 7] = ["auth", "credential", "key", "password", "secret", "session", "token"];
+const WORDS: [&[u8]; 7] = [b"auth", b"credential", b"key", b"password", b"secret", b"session", b"token"];
 
 /// What one request presents. It can be looked for, and not be read.
 #[derive(Default)]
@@ -23,6 +25,15 @@ pub struct Presented<'a>(Vec<Value<'a>>);
 enum Value<'a> {
     AsItCame(&'a [u8]),
     Decoded(Wiped),
+}
+
+impl Value<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::AsItCame(bytes) => bytes,
+            Self::Decoded(bytes) => bytes.as_bytes(),
+        }
+    }
 }
 
 impl<'a> Presented<'a> {
@@ -34,7 +45,9 @@ impl<'a> Presented<'a> {
         let query = query::split_once(head.target, b'?').map_or(&[][..], |(_, query)| query);
         for segment in query::segments(query).filter(|segment| segment.is_named(&rules.parameters)) {
             found.add(segment.value);
-            found.add_decoded(segment.value);
+            if let Cow::Owned(decoded) = query::decode(segment.value) {
+                found.push(Value::Decoded(Wiped::new(decoded)));
+            }
         }
         for value in head.values(rules.field.as_str()) {
             found.add(value.strip_prefix(rules.prefix.as_bytes()).unwrap_or(value));
@@ -46,8 +59,7 @@ impl<'a> Presented<'a> {
         elements(head.values("sec-websocket-protocol")).for_each(|entry| found.add(entry));
         let cookies = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
         for (name, value) in cookies.filter_map(|cookie| query::split_once(cookie, b'=')) {
-            let name = name.to_ascii_lowercase();
-            if WORDS.iter().any(|word| memchr::memmem::find(&name, word.as_bytes()).is_some()) {
+            if WORDS.iter().any(|word| name.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))) {
                 found.add(value.trim_ascii());
             }
         }
@@ -59,10 +71,7 @@ impl<'a> Presented<'a> {
     /// What would be shown never goes past a byte that `ends` it, so neither does what is looked for.
     pub fn first_in(&self, shown: &[u8], ends: impl Fn(u8) -> bool) -> Option<usize> {
         let positions = self.0.iter().filter_map(|value| {
-            let bytes = match value {
-                Value::AsItCame(bytes) => bytes,
-                Value::Decoded(bytes) => bytes.as_bytes(),
-            };
+            let bytes = value.bytes();
             let length = bytes.iter().position(|byte| ends(*byte)).unwrap_or(bytes.len());
             let begin = bytes.get(..length).filter(|begin| begin.len() >= SHORTEST)?;
             memchr::memmem::find(shown, begin)
@@ -71,15 +80,12 @@ impl<'a> Presented<'a> {
     }
 
     fn add(&mut self, value: &'a [u8]) {
-        if value.len() >= SHORTEST {
-            self.0.push(Value::AsItCame(value));
-        }
+        self.push(Value::AsItCame(value));
     }
 
-    fn add_decoded(&mut self, raw: &'a [u8]) {
-        if let Some(decoded) = query::decode_wiped(raw).filter(|decoded| decoded.as_bytes().len() >= SHORTEST)
-        {
-            self.0.push(Value::Decoded(decoded));
+    fn push(&mut self, value: Value<'a>) {
+        if value.bytes().len() >= SHORTEST {
+            self.0.push(value);
         }
     }
 }

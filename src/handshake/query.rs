@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::secret::{Credential, Wiped};
+use crate::secret::Credential;
 
 /// A request target without its credential parameters.
 pub struct Cut<'a> {
@@ -87,15 +87,6 @@ pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::with_capacity(raw.len());
     out.extend(decoded(raw));
     Cow::Owned(out)
-}
-
-/// Decodes what needs it into memory that is wiped; `None` if it stands for itself.
-pub(super) fn decode_wiped(raw: &[u8]) -> Option<Wiped> {
-    is_encoded(raw).then(|| {
-        let mut out = Wiped::with_capacity(raw.len());
-        decoded(raw).for_each(|byte| out.append(&[byte]));
-        out
-    })
 }
 
 /// Whether decoding changes anything of it, or might.
