@@ -3,7 +3,11 @@
 //! The text is taken apart into tokens, and each is shown to a judge that knows the digests. That is
 //! much slower than looking for names, since every token has to be hashed.
 
-use super::{REDACTED, unit::hexadecimal};
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use super::REDACTED;
 
 /// The shortest token that is shown to the judge. Whatever is shorter can be guessed from its digest.
 pub const SHORTEST: usize = 8;
@@ -101,19 +105,8 @@ fn replace(run: &[u8], judge: &mut impl Judge) {
 
 fn is_known(token: &[u8], judge: &mut impl Judge) -> bool {
     token.len() >= SHORTEST
-        && (judge.is_known(token) || token.contains(&b'%') && judge.is_known(&decoded(token)))
-}
-
-/// Percent-encoding undone once.
-fn decoded(token: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut at = 0;
-    while let Some(&byte) = token.get(at) {
-        let escaped = if byte == b'%' { hexadecimal(token, at + 1) } else { None };
-        bytes.push(escaped.unwrap_or(byte));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    bytes
+        && (judge.is_known(token)
+            || token.contains(&b'%') && judge.is_known(&Cow::from(percent_decode(token))))
 }
 
 const fn is_narrow(byte: u8) -> bool {

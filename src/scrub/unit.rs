@@ -130,7 +130,7 @@ fn inner(bytes: &[u8], end: usize, byte: u8, at: usize, outer: Unit) -> Unit {
 }
 
 /// The byte that two hexadecimal digits at `at` stand for.
-pub(super) fn hexadecimal(bytes: &[u8], at: usize) -> Option<u8> {
+fn hexadecimal(bytes: &[u8], at: usize) -> Option<u8> {
     Some(digit(*bytes.get(at)?)? << 4 | digit(*bytes.get(at + 1)?)?)
 }
 
