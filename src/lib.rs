@@ -70,6 +70,7 @@
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
 //! | `folder` | a private folder for a while | I/O |
+//! | `read_head` | the head of a probe, or of what a stand-in is asked | I/O |
 //! | [`scrub`] | credentials out of logs that others wrote | pure |
 //! | [`phase`] | how far the process is on its way to its end | pure |
 //! | [`secret`] | a credential that can be carried on and never shown | pure |
@@ -84,6 +85,7 @@ pub mod metrics;
 pub mod phase;
 #[cfg(feature = "planted-leaks")]
 pub mod planted;
+mod read_head;
 pub mod relay;
 pub mod scrub;
 pub mod secret;

@@ -4,7 +4,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -18,6 +18,7 @@ use super::{
     keys::Keys,
     story::{Received, Story, log_line},
 };
+use crate::read_head::read_head;
 
 mod conversation;
 mod pages;
@@ -114,7 +115,7 @@ async fn serve(
     ending: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let Ok(head) = timeout(HEAD_TIMEOUT, read_head(&mut stream)).await else { return Ok(()) };
+    let Ok(head) = timeout(HEAD_TIMEOUT, read_head(&mut stream, HEAD_SIZE)).await else { return Ok(()) };
     let answer = match Request::parse(&head?) {
         None => plain("400 Bad Request", "text/plain; charset=utf-8", "Invalid HTTP request received."),
         Some(request) if request.asks_websocket() => match request.websocket_error() {
@@ -160,16 +161,6 @@ async fn handshake(
     // What came in one piece with the handshake is lost, as it is at the real server.
     conversation::hold(stream, shared, number, is_admitted, ending).await;
     Ok(())
-}
-
-async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(1024);
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        if head.len() > HEAD_SIZE || stream.read_buf(&mut head).await? == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-    }
-    Ok(head)
 }
 
 /// A whole answer that ends its connection.

@@ -18,6 +18,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{answers::Answer, request::ANSWER};
+use crate::read_head::read_head;
 
 /// The longest that a connection lives, whatever the other side does.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -103,7 +104,7 @@ async fn accept(listener: TcpListener, received: Arc<Received>) {
 /// Answers one request.
 async fn serve(mut stream: TcpStream, received: &Received) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let head = read_head(&mut stream).await?;
+    let head = read_head(&mut stream, HEAD_SIZE).await?;
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii().to_vec();
     {
         let mut lines = received.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,14 +213,4 @@ fn value(head: &[u8], name: &str) -> Option<String> {
         .filter(|(known, _)| known.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.trim().to_owned())
         .next()
-}
-
-async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(4096);
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        if head.len() > HEAD_SIZE || stream.read_buf(&mut head).await? == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-    }
-    Ok(head)
 }

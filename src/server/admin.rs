@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
@@ -12,10 +12,14 @@ use crate::{
     gateway::Gateway,
     handshake::{head::Head, query::split_once},
     phase::Phase,
+    read_head::read_head,
 };
 
 /// The most probes at once.
 const PLACES: usize = 64;
+
+/// The longest head of a probe.
+const HEAD_SIZE: usize = 8 * 1024;
 
 /// How long one probe may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,12 +42,7 @@ pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, phase: w
 }
 
 async fn answer(mut stream: TcpStream, gateway: &Gateway, is_ready: bool) -> std::io::Result<()> {
-    let mut bytes = Vec::with_capacity(1024);
-    while !bytes.windows(4).any(|window| window == b"\r\n\r\n") {
-        if bytes.len() > 8 * 1024 || stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(());
-        }
-    }
+    let bytes = read_head(&mut stream, HEAD_SIZE).await?;
     let ((status, body), has_body) = match Head::parse(&bytes, 100) {
         #[cfg(feature = "planted-leaks")]
         Ok(head) => {

@@ -1,3 +1,5 @@
+use tokio::io::AsyncReadExt;
+
 use super::*;
 use crate::demo::client::Attempt;
 
