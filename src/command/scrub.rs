@@ -7,7 +7,7 @@ mod report;
 
 use std::{
     collections::HashSet,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -29,8 +29,6 @@ use self::{
 mod exit {
     /// `--check` found a credential.
     pub(super) const FOUND: u8 = 1;
-    /// The command line is wrong (`EX_USAGE`).
-    pub(super) const USAGE: u8 = 64;
     /// Something could not be read or written (`EX_IOERR`).
     pub(super) const FAILED: u8 = 74;
 }
@@ -116,7 +114,7 @@ fn tools(arguments: &Arguments, handshake: Option<&Handshake>) -> Result<Tools, 
                  and ends with a letter or digit; {} has not",
                 printable(name)
             ));
-            return Err(exit::USAGE.into());
+            return Err(crate::exit::USAGE.into());
         }
     }
     let mut digests: HashSet<Digest> = arguments.digests.iter().copied().collect();
@@ -132,7 +130,6 @@ fn tools(arguments: &Arguments, handshake: Option<&Handshake>) -> Result<Tools, 
     Ok(Tools { names, digests })
 }
 
-/// The one door to standard error. A closed pipe is nobody's concern.
 fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "hushgate scrub: {line}");
+    crate::say(io::stderr(), format_args!("hushgate scrub: {line}"));
 }

@@ -48,12 +48,9 @@ fn is_of_use(problem: &Problem, text: &str) {
 
 /// Whatever stands in the place of a value, no problem shows it.
 fn no_value_is_repeated(table: &Table) {
-    let pasted = |array: bool| {
-        let value = Value::String(PASTED.to_owned());
-        if array { Value::Array(vec![value]) } else { value }
-    };
-    for array in [false, true] {
-        let Value::Table(table) = with_values(Value::Table(table.clone()), &pasted(array)) else { return };
+    let pasted = Value::String(PASTED.to_owned());
+    for value in [Value::Array(vec![pasted.clone()]), pasted] {
+        let Value::Table(table) = with_values(Value::Table(table.clone()), &value) else { return };
         let problems = Config::parse(&table.to_string(), []).err();
         problems.iter().flatten().for_each(hides_what_was_pasted);
     }

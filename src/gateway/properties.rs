@@ -7,10 +7,12 @@ use bytes::BytesMut;
 use futures_util::FutureExt;
 use pingora::{http::RequestHeader, protocols::http::v1::server::HttpSession};
 
-use crate::handshake::{Kind, head::Head, judge, properties::Setting};
-
-/// The most field lines that the law lets in.
-const FIELDS: usize = 100;
+use crate::handshake::{
+    Kind,
+    head::Head,
+    judge,
+    properties::{FIELDS, Setting},
+};
 
 /// Any bytes as a request head: if they go on as a plain request, Pingora reads the same request of what
 /// goes on.

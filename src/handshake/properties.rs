@@ -20,7 +20,7 @@ mod generated;
 mod naive;
 
 /// The most field lines that the laws let in.
-const FIELDS: usize = 100;
+pub const FIELDS: usize = 100;
 
 /// A configuration and a connection to judge under.
 #[derive(Debug)]

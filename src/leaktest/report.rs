@@ -116,12 +116,18 @@ impl Report {
             None => self.sinks.push(Searched { sink: sink.clone(), bytes: found.bytes }),
         }
         for hit in &found.hits {
-            let is_known = |leak: &Leak| leak.cell == hit.cell && leak.sink == *sink;
-            if hit.cell.is_some_and(|cell| sink.may_hold(cell)) || self.leaks.iter().any(is_known) {
+            if hit.cell.is_some_and(|cell| sink.may_hold(cell)) {
                 continue;
             }
             let place = format!("line {}, byte {}{during}", hit.line, hit.byte);
-            self.leaks.push(Leak { cell: hit.cell, sink: sink.clone(), form: hit.form, place });
+            self.leaked(Leak { cell: hit.cell, sink: sink.clone(), form: hit.form, place });
+        }
+    }
+
+    /// Notes the first leak of a cell into a sink.
+    fn leaked(&mut self, leak: Leak) {
+        if !self.leaks.iter().any(|known| known.cell == leak.cell && known.sink == leak.sink) {
+            self.leaks.push(leak);
         }
     }
 
@@ -132,11 +138,7 @@ impl Report {
         for searched in other.sinks {
             self.searched(&searched.sink, &Found { bytes: searched.bytes, ..Found::default() }, "");
         }
-        for leak in other.leaks {
-            if !self.leaks.iter().any(|known| known.cell == leak.cell && known.sink == leak.sink) {
-                self.leaks.push(leak);
-            }
-        }
+        other.leaks.into_iter().for_each(|leak| self.leaked(leak));
         self.skipped.extend(other.skipped);
         self.troubles.extend(other.troubles);
     }

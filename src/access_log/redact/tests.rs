@@ -1,8 +1,5 @@
 use super::RedactedTarget;
-use crate::{
-    config::{Handshake, PlainRequests},
-    handshake::{Presented, Refusal, head::Head},
-};
+use crate::handshake::{Presented, Refusal, head::Head, properties::Setting};
 
 #[track_caller]
 fn check(target: &str, expected: &str) {
@@ -64,13 +61,7 @@ fn a_line_has_an_end() {
 /// What is shown of a target, checked against what its own request presents.
 #[track_caller]
 fn check_own(target: &str, fields: &str, expected: &str) {
-    let rules = Handshake {
-        field: http::HeaderName::from_static("x-session-api-key"),
-        field_spelling: "X-Session-API-Key".to_owned(),
-        parameters: vec!["session_api_key".to_owned()],
-        prefix: String::new(),
-        plain_requests: PlainRequests::Strip,
-    };
+    let rules = Setting::numbered(0).rules;
     let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let head = Head::parse(head.as_bytes(), 100).map_err(Refusal::label).unwrap();
     let presented = Presented::of(&head, &rules);

@@ -56,7 +56,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Digest>, (u8, String)> {
             continue;
         };
         let digest = first.strip_prefix("sha256:").unwrap_or(first).parse();
-        digests.push(digest.map_err(|problem| (exit::USAGE, format!(":{}: {problem}", number + 1)))?);
+        digests.push(digest.map_err(|problem| (crate::exit::USAGE, format!(":{}: {problem}", number + 1)))?);
     }
     Ok(digests)
 }
