@@ -3,15 +3,25 @@
 //! Nothing in here is a secret; secrets stand in files of their own that the configuration only
 //! names.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use http::HeaderName;
 use ipnet::IpNet;
 
-pub use self::parse::Loaded;
+pub use self::{
+    origins::Origins,
+    parse::Loaded,
+    paths::{DeniedPath, OpenPath},
+};
 
 mod document;
+pub mod origins;
 mod parse;
+pub mod paths;
 pub mod problem;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -119,11 +129,37 @@ pub enum PlainRequests {
     Strip,
 }
 
+/// Who decides whether a caller may in, and what is refused whoever decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// Who decides.
+    pub mode: Mode,
+    /// The pages that may open a WebSocket, or `None` where that is not checked.
+    pub origins: Option<Origins>,
+    /// When a credential in a URL stops being taken, or `None` for never.
+    pub refuse_query_after: Option<SystemTime>,
+}
+
 /// Who decides whether a caller may in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authentication {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
     /// The agent server, as it would without a gateway.
     PassThrough,
+    /// The gateway, before anything goes upstream.
+    Require(Require),
+}
+
+/// What the gateway decides by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Require {
+    /// The file of the callers' digests.
+    pub keyring: PathBuf,
+    /// The file of the credential that the agent server gets once a caller is verified.
+    pub credential_file: PathBuf,
+    /// What anybody may read, without the agent server's credential.
+    pub open_paths: Vec<OpenPath>,
+    /// What no caller reaches.
+    pub deny_paths: Vec<DeniedPath>,
 }
 
 /// What is written of each request, and where.

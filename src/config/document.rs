@@ -45,6 +45,8 @@ impl Item {
 /// A value as it was written.
 #[derive(Debug)]
 pub(super) enum Value {
+    /// A date, a time, or both, in the spelling of RFC 3339.
+    Date(String),
     /// A list.
     List(Vec<Item>),
     /// An integer that is not negative, or `None` for any other.
@@ -63,6 +65,7 @@ impl Value {
     /// What an operator would call it.
     pub(super) fn kind(&self) -> &'static str {
         match self {
+            Self::Date(_) => "a date",
             Self::List(_) => "a list",
             Self::Number(_) => "an integer",
             Self::Other(kind) => kind,
@@ -161,6 +164,11 @@ impl Section<'_> {
     /// The full name of a key of this table.
     fn name_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Whether there is a value of a key that was not taken yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
     }
 
     /// Takes the value of a key out, if there is one.
@@ -268,7 +276,7 @@ impl<'a> Positions<'a> {
             }
             DeValue::Float(_) => Value::Other("a decimal number"),
             DeValue::Boolean(_) => Value::Other("true or false"),
-            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Datetime(date) => Value::Date(date.to_string()),
             DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.item(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),
         }

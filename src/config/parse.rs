@@ -1,16 +1,20 @@
 //! From the document to a [`Config`]: every key, its default, and what keys demand of each other.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 
 use super::{
-    AccessLog, Admin, Authentication, Config, Drain, Endpoint, Handshake, Limits, Listen, LogFormat,
-    PlainRequests, Sink, TlsFiles, Upstream,
+    AccessLog, Admin, Config, Drain, Endpoint, Handshake, Limits, Listen, LogFormat, PlainRequests, Sink,
+    TlsFiles, Upstream,
     document::{self, Findings, Section},
     problem::{Place, Problem},
     value,
 };
+
+use self::authentication::Decides;
+
+mod authentication;
 
 /// The most field lines of a head that may be configured: Pingora reads 256, and some of those that
 /// go on are ours.
@@ -54,10 +58,20 @@ impl Config {
 /// Reads all tables. Where something is wrong the default stands in, for the sake of the rest.
 fn whole(mut root: Section<'_>) -> Config {
     let handshake = handshake(root.section("handshake"));
+    let mut authentication = root.section("authentication");
+    let decides = authentication::decides(&mut authentication);
+    let (upstream, credential_file) = upstream(root.section("upstream"), decides);
+    if decides == Decides::Gateway && handshake.plain_requests == PlainRequests::Forward {
+        root.unfit(
+            "handshake.plain_requests",
+            "would take callers' credentials to the agent server's log, which authentication.mode = \"require\" \
+             keeps them from; write \"strip\" or \"promote\"",
+        );
+    }
     let config = Config {
         listen: listen(root.section("listen")),
-        upstream: upstream(root.section("upstream")),
-        authentication: authentication(root.section("authentication")),
+        upstream,
+        authentication: authentication::authentication(authentication, decides, credential_file),
         access_log: access_log(root.section("access_log"), &handshake.parameters),
         admin: Admin { address: admin(root.section("admin")) },
         limits: limits(root.section("limits")),
@@ -105,7 +119,8 @@ fn tls(mut table: Section<'_>) -> Option<TlsFiles> {
     Some(TlsFiles { certificate: certificate?, private_key_file: private_key_file? })
 }
 
-fn upstream(mut table: Section<'_>) -> Upstream {
+/// The agent server, and the file of its credential.
+fn upstream(mut table: Section<'_>, decides: Decides) -> (Upstream, Option<PathBuf>) {
     let default = || Endpoint::Tcp(super::Authority { host: "127.0.0.1".to_owned(), port: 8000 });
     let endpoint = table.text("url", "\"http://127.0.0.1:8000\"", value::endpoint).unwrap_or_else(default);
     let ca_file = table.text("ca_file", "\"roots.pem\"", value::path);
@@ -115,9 +130,9 @@ fn upstream(mut table: Section<'_>) -> Upstream {
             "is used only for an https upstream; remove it, or write https in upstream.url",
         );
     }
-    table.not_yet("credential_file");
+    let credential_file = authentication::credential_file(&mut table, decides);
     table.finish();
-    Upstream { endpoint, ca_file }
+    (Upstream { endpoint, ca_file }, credential_file)
 }
 
 fn handshake(mut table: Section<'_>) -> Handshake {
@@ -150,30 +165,6 @@ fn handshake(mut table: Section<'_>) -> Handshake {
     };
     table.finish();
     handshake
-}
-
-fn authentication(mut table: Section<'_>) -> Authentication {
-    let pass_through = |text: &str| match text {
-        "pass-through" => Ok(Authentication::PassThrough),
-        "require" => Err("this version leaves the decision to the agent server; write \"pass-through\""),
-        _ => Err("is not a known mode; write \"pass-through\""),
-    };
-    let mode = table
-        .text("mode", "\"pass-through\"", |text| pass_through(text).map_err(str::to_owned))
-        .unwrap_or(Authentication::PassThrough);
-    for name in [
-        "keyring",
-        "signing_key_file",
-        "first_message",
-        "open_paths",
-        "origins",
-        "deny_paths",
-        "refuse_query_after",
-    ] {
-        table.not_yet(name);
-    }
-    table.finish();
-    mode
 }
 
 fn access_log(mut table: Section<'_>, credential_parameters: &[String]) -> AccessLog {
@@ -268,13 +259,5 @@ impl Section<'_> {
     fn amount(&mut self, name: &'static str, default: u32, range: std::ops::RangeInclusive<u64>) -> usize {
         let number = self.number(name, default.into(), range).unwrap_or_else(|| default.into());
         usize::try_from(number).unwrap_or(usize::MAX)
-    }
-
-    /// Takes a key that belongs to authentication at the edge, and says that it is not served.
-    fn not_yet(&mut self, name: &'static str) {
-        if let Some(item) = self.take(name) {
-            let text = "needs authentication.mode = \"require\", which this version does not have; remove it";
-            self.note(&item.place, name, text);
-        }
     }
 }

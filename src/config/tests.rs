@@ -1,6 +1,9 @@
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
-use super::{Config, Endpoint, LogFormat, PlainRequests, Sink};
+use super::{Config, Endpoint, LogFormat, Mode, PlainRequests, Sink};
 
 fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
@@ -128,6 +131,10 @@ fn a_problem_never_repeats_a_value() {
         "[handshake]\nplain_requests = \"s3cr3t\"",
         "[handshake]\nprefix = \" s3cr3t\"",
         "[authentication]\nmode = \"s3cr3t\"",
+        "[authentication]\norigins = [\"https://s3cr3t@s3cr3t/\"]",
+        "[authentication]\nopen_paths = [\"s3cr3t\"]",
+        "[authentication]\ndeny_paths = [\"/s3cr3t/\"]",
+        "[authentication]\nrefuse_query_after = \"s3cr3t\"",
         "[access_log]\nshow = \"s3cr3t\"",
         "[limits]\nhead_size = \"s3cr3t\"",
         "[limits]\nhead_timeout = \"s3cr3t\"",
@@ -164,8 +171,21 @@ fn values_that_cannot_be_served_are_named() {
         ("handshake", "field = \"X_Key\"", "write it with `-`"),
         ("handshake", "parameters = []", "has no name that can be used"),
         ("handshake", "parameters = [\"\"]", "is empty"),
-        ("authentication", "mode = \"require\"", "leaves the decision to the agent server"),
-        ("authentication", "keyring = \"k\"", "this version does not have"),
+        ("authentication", "mode = \"required\"", "write \"pass-through\" or \"require\""),
+        ("authentication", "mode = \"require\"", "authentication.keyring: is missing"),
+        ("authentication", "mode = \"require\"", "write credential_file = \"agent-server-credential\""),
+        ("authentication", "keyring = \"k\"", "only with authentication.mode = \"require\""),
+        ("authentication", "open_paths = []", "only with authentication.mode = \"require\""),
+        ("authentication", "deny_paths = []", "only with authentication.mode = \"require\""),
+        ("authentication", "signing_key_file = \"k\"", "this version does not have"),
+        ("authentication", "first_message = \"accept\"", "this version does not have"),
+        ("authentication", "origins = [\"*\"]", "leave authentication.origins out"),
+        ("authentication", "refuse_query_after = 2027-01-01T00:00:00", "does not say where on Earth"),
+        ("authentication", "refuse_query_after = 2027-01-01", "only one of a date and a time"),
+        ("authentication", "refuse_query_after = \"soon\"", "is not a date and a time"),
+        ("authentication", "refuse_query_after = 5", "found an integer; write refuse_query_after = 2027"),
+        ("authentication", "mode = 2027-01-01T00:00:00Z", "found a date"),
+        ("upstream", "credential_file = \"c\"", "only with authentication.mode = \"require\""),
         ("access_log", "show = [\"session_api_key\"]", "is never logged"),
         ("admin", "address = \"127.0.0.1:8080\"", "is taken by listen.address"),
         ("limits", "connect_timeout = \"0s\"", "is no time at all"),
@@ -180,6 +200,69 @@ fn values_that_cannot_be_served_are_named() {
     ] {
         let found = found(table, line);
         assert!(found.contains(expected), "{table} {line}: {found}");
+    }
+}
+
+/// What deciding at the gateway takes.
+const REQUIRE: &str =
+    "[upstream]\ncredential_file = \"c\"\n[authentication]\nmode = \"require\"\nkeyring = \"k\"\n";
+
+#[test]
+fn the_gateway_decides_by_files() {
+    let Mode::Require(require) = parse(REQUIRE, &[]).unwrap().authentication.mode else {
+        panic!("it does not")
+    };
+    assert_eq!((require.keyring, require.credential_file), (PathBuf::from("k"), PathBuf::from("c")));
+    assert!(require.open_paths.iter().any(|path| path.is_of(b"/server_info?x")));
+    assert_eq!((require.open_paths.len(), require.deny_paths.len()), (4, 0));
+    let more = format!("{REQUIRE}open_paths = []\ndeny_paths = [\"/api/vscode/url\"]\norigins = []\n");
+    let authentication = parse(&more, &[]).unwrap().authentication;
+    assert!(!authentication.origins.unwrap().allow(b"https://app.example"), "an empty list allows nobody");
+    let Mode::Require(require) = authentication.mode else { panic!("it does not") };
+    assert!(require.open_paths.is_empty() && require.deny_paths[0].covers(b"/api/vscode/url"));
+    assert_eq!(
+        parse(&format!("[handshake]\nplain_requests = \"forward\"\n{REQUIRE}"), &[]).unwrap_err(),
+        [
+            "gateway.toml:2:18: handshake.plain_requests: would take callers' credentials to the agent server's log, \
+          which authentication.mode = \"require\" keeps them from; write \"strip\" or \"promote\""
+        ]
+    );
+    problems(
+        "[upstream]\n[authentication]\nmode = \"require\"\n",
+        &[
+            "gateway.toml:1:2: upstream.credential_file: is missing, and the agent server gets no other credential \
+             than this file's; write credential_file = \"agent-server-credential\"",
+            "gateway.toml:2:2: authentication.keyring: is missing, and callers are verified against this file's \
+             entries; write keyring = \"keyring.toml\"",
+        ],
+    );
+}
+
+#[test]
+fn a_moment_is_the_same_however_it_is_written() {
+    let refused = |value: &str| {
+        let text = format!("[authentication]\nrefuse_query_after = {value}\n");
+        parse(&text, &[]).unwrap().authentication.refuse_query_after.unwrap()
+    };
+    let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_798_761_600);
+    for value in [
+        "2027-01-01T00:00:00Z",
+        "2027-01-01 00:00:00z",
+        "2027-01-01T00:00Z",
+        "2027-01-01T02:30:00+02:30",
+        "2026-12-31T19:00:00.000-05:00",
+        "\"2027-01-01T00:00:00Z\"",
+        "\"2027-01-01T01:00:00+01:00\"",
+    ] {
+        assert_eq!(refused(value), expected, "{value}");
+    }
+    let variable = [("HUSHGATE_AUTHENTICATION__REFUSE_QUERY_AFTER", "2027-01-01T00:00:00Z")];
+    assert_eq!(parse("", &variable).unwrap().authentication.refuse_query_after, Some(expected));
+    for value in ["1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01", "2027-02-30T00:00:00Z"] {
+        assert!(
+            parse(&format!("[authentication]\nrefuse_query_after = \"{value}\""), &[]).is_err(),
+            "{value}"
+        );
     }
 }
 

@@ -2,10 +2,16 @@
 //!
 //! The sentences never repeat the value: it may be a secret in the wrong place.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use http::HeaderName;
 use ipnet::IpNet;
+use toml::value::{Datetime, Offset};
 use url::{Host, Url};
 
 use super::{
@@ -32,7 +38,7 @@ impl Section<'_> {
             Value::Text(text) | Value::Variable(text) => {
                 parse(&text).map_err(|problem| self.note(&item.place, name, problem)).ok()
             }
-            Value::List(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) => {
+            Value::Date(_) | Value::List(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) => {
                 self.wrong_kind(&item, name, "a string in quotes", example);
                 None
             }
@@ -50,7 +56,7 @@ impl Section<'_> {
         let number = match &item.value {
             Value::Number(number) => *number,
             Value::Variable(text) => text.parse().ok(),
-            Value::List(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
+            Value::Date(_) | Value::List(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
                 self.wrong_kind(&item, name, "an integer", &example.to_string());
                 return None;
             }
@@ -65,6 +71,20 @@ impl Section<'_> {
             );
         }
         number
+    }
+
+    /// Reads a moment: a date and a time with an offset, in quotes or without.
+    pub(super) fn moment(&mut self, name: &'static str) -> Option<SystemTime> {
+        let item = self.take(name)?;
+        match &item.value {
+            Value::Date(text) | Value::Text(text) | Value::Variable(text) => {
+                moment(text).map_err(|problem| self.note(&item.place, name, problem)).ok()
+            }
+            Value::List(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) => {
+                self.wrong_kind(&item, name, "a date and a time", "2027-01-01T00:00:00Z");
+                None
+            }
+        }
     }
 
     /// Reads a list of strings; in an environment variable they are separated by commas.
@@ -83,7 +103,7 @@ impl Section<'_> {
                 .filter(|element| !element.is_empty())
                 .map(|element| Item::of_variable(item.place.clone(), Value::Text(element.to_owned())))
                 .collect(),
-            Value::Number(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
+            Value::Date(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
                 self.wrong_kind(&item, name, "a list", example);
                 return None;
             }
@@ -291,4 +311,28 @@ pub(super) fn size(range: RangeInclusive<usize>) -> impl Fn(&str) -> Parsed<usiz
             }
         }
     }
+}
+
+/// A moment (RFC 3339 section 5.6): a date, a time and its offset from UTC, from 1970 on.
+pub(super) fn moment(text: &str) -> Parsed<SystemTime> {
+    const WRITE: &str = "write a date, a time and an offset, for example 2027-01-01T00:00:00Z";
+    let written: Datetime = text.parse().map_err(|_| format!("is not a date and a time; {WRITE}"))?;
+    let (Some(_), Some(mut time)) = (written.date, written.time) else {
+        return Err(format!("is only one of a date and a time; {WRITE}"));
+    };
+    let minutes = match written.offset {
+        Some(Offset::Z) => 0,
+        Some(Offset::Custom { minutes }) => minutes,
+        None => return Err(format!("does not say where on Earth it is that time; {WRITE}")),
+    };
+    time.second.get_or_insert(0);
+    let there = Datetime { time: Some(time), offset: Some(Offset::Z), ..written };
+    let there = humantime::parse_rfc3339(&there.to_string())
+        .map_err(|_| format!("is not in the calendar, or before 1970; {WRITE}"))?;
+    let offset = Duration::from_secs(u64::from(minutes.unsigned_abs()) * 60);
+    // East of Greenwich it was that time earlier.
+    let moment = if minutes < 0 { there.checked_add(offset) } else { there.checked_sub(offset) };
+    moment
+        .filter(|moment| *moment >= SystemTime::UNIX_EPOCH)
+        .ok_or_else(|| format!("is not in the calendar, or before 1970; {WRITE}"))
 }

@@ -101,6 +101,8 @@ fn no_value_is_ever_shown() {
         format!("= \"{CANARY}\"\n"),
         format!("[listen]\ntls = \"{CANARY}\"\ntrusted_proxies = [\"{CANARY}\"]\n"),
         format!("[authentication]\nmode = \"{CANARY}\"\n"),
+        format!("[authentication]\nopen_paths = [\"{CANARY}\"]\ndeny_paths = [\"/{CANARY}/\"]\n"),
+        format!("[authentication]\norigins = [\"https://{CANARY}/\"]\nrefuse_query_after = \"{CANARY}\"\n"),
     ] {
         let (code, lines) = check(&text);
         assert_eq!(code, Some(78), "{lines:?}");

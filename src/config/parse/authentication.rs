@@ -1,0 +1,117 @@
+//! Who decides about a caller, by what, and which keys that demands or forbids.
+
+use std::path::PathBuf;
+
+use super::super::{
+    Authentication, Mode, OpenPath, Origins, Require, document::Section, origins, paths, value,
+};
+
+/// What anybody may read unless configured: what the agent server itself shows to anybody.
+const OPEN_PATHS: [&str; 4] = ["/alive", "/health", "/ready", "/server_info"];
+
+/// Who decides, before it is known by what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decides {
+    /// See [`Mode::PassThrough`].
+    AgentServer,
+    /// See [`Mode::Require`].
+    Gateway,
+}
+
+/// Reads who decides.
+pub(super) fn decides(table: &mut Section<'_>) -> Decides {
+    let words = value::word(&[("pass-through", Decides::AgentServer), ("require", Decides::Gateway)]);
+    table.text("mode", "\"pass-through\"", words).unwrap_or(Decides::AgentServer)
+}
+
+/// Reads the file of the agent server's credential, out of the table of the agent server.
+pub(super) fn credential_file(upstream: &mut Section<'_>, decides: Decides) -> Option<PathBuf> {
+    upstream.file_of_gateway(
+        "credential_file",
+        "\"agent-server-credential\"",
+        "the agent server gets no other credential than this file's",
+        decides,
+    )
+}
+
+/// Reads the rest of the table.
+pub(super) fn authentication(
+    mut table: Section<'_>,
+    decides: Decides,
+    credential_file: Option<PathBuf>,
+) -> Authentication {
+    let keyring = table.file_of_gateway(
+        "keyring",
+        "\"keyring.toml\"",
+        "callers are verified against this file's entries",
+        decides,
+    );
+    let open_paths = table.list("open_paths", "[\"/alive\", \"/health\"]", paths::open_path);
+    let deny_paths = table.list("deny_paths", "[\"/api/vscode/url\"]", paths::denied_path);
+    if decides == Decides::AgentServer {
+        table.without_use("open_paths", open_paths.is_some());
+        table.without_use("deny_paths", deny_paths.is_some());
+    }
+    let mode = match (decides, keyring, credential_file) {
+        (Decides::Gateway, Some(keyring), Some(credential_file)) => Mode::Require(Require {
+            keyring,
+            credential_file,
+            open_paths: open_paths.unwrap_or_else(open_unless_configured),
+            deny_paths: deny_paths.unwrap_or_default(),
+        }),
+        (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
+    };
+    for name in ["signing_key_file", "first_message"] {
+        table.not_yet(name);
+    }
+    let authentication = Authentication {
+        mode,
+        origins: table.list("origins", "[\"https://app.example\"]", origins::pattern).map(Origins::new),
+        refuse_query_after: table.moment("refuse_query_after"),
+    };
+    table.finish();
+    authentication
+}
+
+fn open_unless_configured() -> Vec<OpenPath> {
+    OPEN_PATHS.iter().filter_map(|path| paths::open_path(path).ok()).collect()
+}
+
+impl Section<'_> {
+    /// Reads the path of a file that must be there if the gateway decides, and else must not.
+    fn file_of_gateway(
+        &mut self,
+        name: &'static str,
+        example: &str,
+        purpose: &str,
+        decides: Decides,
+    ) -> Option<PathBuf> {
+        let is_there = self.has(name);
+        let file = self.text(name, example, value::path);
+        match decides {
+            Decides::AgentServer => self.without_use(name, is_there),
+            Decides::Gateway if !is_there => {
+                self.missing(name, &format!("is missing, and {purpose}; write {name} = {example}"));
+            }
+            Decides::Gateway => {}
+        }
+        file
+    }
+
+    /// Notes that a key which is there is of no use where the agent server decides.
+    fn without_use(&self, name: &str, is_there: bool) {
+        if is_there {
+            let text = "is used only with authentication.mode = \"require\"; remove it, or write that mode";
+            self.unfit(name, text);
+        }
+    }
+
+    /// Takes a key of a carrier that is not served, and says so.
+    fn not_yet(&mut self, name: &'static str) {
+        if let Some(item) = self.take(name) {
+            let text =
+                "belongs to a way of presenting a credential that this version does not have; remove it";
+            self.note(&item.place, name, text);
+        }
+    }
+}
