@@ -75,6 +75,7 @@
 //! | [`phase`] | how far the process is on its way to its end | pure |
 //! | [`secret`] | a credential that can be carried on and never shown | pure |
 pub mod access_log;
+pub mod authenticate;
 pub mod config;
 pub mod demo;
 mod folder;

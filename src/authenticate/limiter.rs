@@ -1,0 +1,227 @@
+//! How often an address may fail: guessing credentials, or flooding with wrong ones, is answered `429`.
+//!
+//! Only failures are counted and only failures are limited: correct credentials are taken from any
+//! address at any time, so nobody can lock a caller out by failing from the same address. The memory is
+//! a table that never grows, whoever floods it. Addresses that share a cell of it share a limit, so one
+//! that fails may hear `429` sooner than by its own doing, and that is all that comes of it. Which ones
+//! share is decided by a hash under a random key, so nobody can choose whom to share with.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// The cells of the table, 128 KiB.
+const CELLS: usize = 1 << 14;
+
+/// A minute, in nanoseconds.
+const MINUTE: u64 = 60 * SECOND;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Counts failures by address, without a lock.
+///
+/// Each cell holds one number, the time in nanoseconds up to which the failures so far have used
+/// up the allowance: the generic cell rate algorithm of ITU-T I.371, a leaky bucket that needs no clock
+/// of its own.
+#[derive(Debug)]
+pub struct Limiter {
+    cells: Box<[AtomicU64; CELLS]>,
+    hash: RandomState,
+}
+
+/// How long an address has to wait until a failure of its is answered again, for the field
+/// `Retry-After` (RFC 9110 section 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryAfter {
+    seconds: u64,
+}
+
+impl RetryAfter {
+    /// In whole seconds, one at least.
+    pub fn seconds(self) -> u64 {
+        self.seconds
+    }
+}
+
+impl Limiter {
+    /// Nobody has failed yet. `hash` is the random key of which addresses share a cell.
+    pub fn new(hash: RandomState) -> Self {
+        Self { cells: Box::new([const { AtomicU64::new(0) }; CELLS]), hash }
+    }
+
+    /// Counts a failure of an address, unless it has failed too often already.
+    ///
+    /// `per_minute` failures may come at once, and then one every 60 / `per_minute` seconds; 0 is no
+    /// limit. It may be another number each time. `now` is the time since any one start.
+    ///
+    /// # Errors
+    /// How long to wait. A failure that is not let through is not counted.
+    pub fn failed(&self, address: IpAddr, now: Duration, per_minute: u32) -> Result<(), RetryAfter> {
+        let (Some(per_minute), Some(cell)) = (NonZeroU32::new(per_minute), self.cell(address)) else {
+            return Ok(());
+        };
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        // Rounded up, so that no minute ever has room for one more.
+        let each = MINUTE.div_ceil(u64::from(per_minute.get()));
+        let burst = each.saturating_mul(u64::from(per_minute.get()) - 1);
+        let used_up_to = |cell: u64| cell.max(now);
+        let counted = cell.fetch_update(Relaxed, Relaxed, |cell| {
+            (used_up_to(cell) - now <= burst).then(|| used_up_to(cell).saturating_add(each))
+        });
+        counted.map(|_| ()).map_err(|cell| {
+            let wait = (used_up_to(cell) - now).saturating_sub(burst);
+            RetryAfter { seconds: wait.div_ceil(SECOND).max(1) }
+        })
+    }
+
+    fn cell(&self, address: IpAddr) -> Option<&AtomicU64> {
+        let [first, second, ..] = self.hash.hash_one(Source::of(address)).to_ne_bytes();
+        self.cells.get(usize::from(u16::from_ne_bytes([first, second])) % CELLS)
+    }
+}
+
+/// What counts as one address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Source {
+    V4([u8; 4]),
+    /// The first half: whoever has one IPv6 address usually has all of its /64.
+    V6([u16; 4]),
+}
+
+impl Source {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [first, second, third, fourth, ..] = address.segments();
+                Self::V6([first, second, third, fourth])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, thread};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn at(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn retry_after(seconds: u64) -> Result<(), RetryAfter> {
+        Err(RetryAfter { seconds })
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_one_at_a_time() {
+        let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
+        for _ in 0..20 {
+            assert_eq!(limiter.failed(one, at(1000.0), 20), Ok(()));
+        }
+        assert_eq!(limiter.failed(one, at(1000.0), 20), retry_after(3));
+        assert_eq!(limiter.failed(one, at(1002.5), 20), retry_after(1));
+        assert_eq!(limiter.failed(one, at(1003.0), 20), Ok(()));
+        assert_eq!(limiter.failed(one, at(1003.0), 20), retry_after(3));
+        // Half a minute of silence gives half the burst back, and an hour all of it, not more.
+        let passed = |now| (0..50).take_while(|_| limiter.failed(one, now, 20).is_ok()).count();
+        assert_eq!(passed(at(1033.0)), 10);
+        assert_eq!(passed(at(5000.0)), 20);
+    }
+
+    #[test]
+    fn the_allowance_may_change_at_any_time() {
+        let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
+        assert_eq!(limiter.failed(one, at(0.0), 1), Ok(()));
+        assert_eq!(limiter.failed(one, at(0.0), 1), retry_after(60));
+        assert_eq!(limiter.failed(one, at(0.0), 0), Ok(()));
+        assert_eq!(limiter.failed(one, at(0.0), 20), retry_after(3));
+        assert_eq!(limiter.failed(one, at(3.0), 20), Ok(()));
+        assert_eq!(limiter.failed(one, at(3.0), 1), retry_after(60));
+        for _ in 0..100_000 {
+            assert_eq!(limiter.failed(one, at(3.0), u32::MAX), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let same = |one, other| Source::of(address(one)) == Source::of(address(other));
+        assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
+        let limiter = Limiter::new(RandomState::new());
+        assert_eq!(limiter.failed(address("2001:db8::1"), at(0.0), 1), Ok(()));
+        assert!(limiter.failed(address("2001:db8::2"), at(0.0), 1).is_err());
+    }
+
+    #[test]
+    fn no_more_than_the_burst_passes_however_many_fail_at_once() {
+        let (limiter, one) = (Limiter::new(RandomState::new()), address("2001:db8::1"));
+        let passed: usize = thread::scope(|scope| {
+            let fail = || (0..10_000).filter(|_| limiter.failed(one, at(7.0), 1000).is_ok()).count();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(fail)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(passed, 1000);
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_takes_no_memory_and_passes() {
+        let limiter = Limiter::new(RandomState::new());
+        let mut used = 0;
+        for number in 0..200_000_u32 {
+            let passed =
+                limiter.failed(Ipv4Addr::from_bits(number).into(), at(f64::from(number)), 20).is_ok();
+            used += usize::from(passed);
+        }
+        assert_eq!(used, 200_000, "one failure a second is shared by all cells");
+        assert_eq!(size_of_val(&*limiter.cells), 128 * 1024);
+        let touched = limiter.cells.iter().filter(|cell| cell.load(Relaxed) > 0).count();
+        assert!(touched > CELLS * 9 / 10, "the addresses are spread badly: {touched}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_after_the_first_has_more_than_the_allowance(
+            per_minute in 1_u32..200,
+            gaps in prop::collection::vec(0_u64..2_000_000_000, 1..500),
+        ) {
+            let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
+            let mut now = 0;
+            let mut passed = Vec::new();
+            for gap in gaps {
+                now += gap;
+                match limiter.failed(one, Duration::from_nanos(now), per_minute) {
+                    Ok(()) => passed.push(now),
+                    Err(retry_after) => {
+                        prop_assert!((1..=60).contains(&retry_after.seconds()));
+                        let later = now + retry_after.seconds() * SECOND;
+                        let each = MINUTE.div_ceil(per_minute.into());
+                        let used = limiter.cell(one).unwrap().load(Relaxed);
+                        prop_assert!(used.saturating_sub(later) <= each * u64::from(per_minute - 1), "told too short");
+                    }
+                }
+            }
+            // In any time, no more than the burst and what that time gives back.
+            for (first, start) in passed.iter().enumerate() {
+                for (number, end) in passed.iter().enumerate().skip(first) {
+                    let count = u64::try_from(number - first + 1).unwrap();
+                    let given_back = (end - start) / MINUTE.div_ceil(per_minute.into());
+                    prop_assert!(count <= u64::from(per_minute) + given_back);
+                }
+            }
+        }
+    }
+}
