@@ -148,3 +148,192 @@ fn origin_form(text: &str, write: &str) -> Parsed<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::Index};
+
+    use super::*;
+
+    const CREDENTIALS: &str = "/api/conversations/*/runtime/credentials";
+
+    fn denied(text: &str) -> DeniedPath {
+        denied_path(text).unwrap()
+    }
+
+    #[test]
+    fn an_open_path_has_one_spelling() {
+        let open = open_path("/alive").unwrap();
+        assert!(open.is_of(b"/alive") && open.is_of(b"/alive?a=b") && open.is_of(b"/alive?"));
+        for target in
+            ["/alive/", "//alive", "/Alive", "/%61live", "/alive;a", "/alive/../api", "/", "/alive%3F"]
+        {
+            assert!(!open.is_of(target.as_bytes()), "{target}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_dodges_a_denial() {
+        for target in [
+            "/api/vscode/url",
+            "/api/vscode/url?session_api_key=x",
+            "/api/vscode/url/",
+            "/api/vscode/url/below",
+            "//api///vscode//url",
+            "/./api/./vscode/./url/.",
+            "/API/VsCode/URL",
+            "/api/x/../vscode/url",
+            "/x/../api/y/z/../../vscode/url",
+            "/../../api/vscode/url",
+            "/api//../vscode/url",
+            "/api/vscode/x/%2e%2E/url",
+            "/api/x/..;a=b/vscode/url",
+            "/api;a/vscode;b=c/url;d",
+            "/api/;/vscode/;a/url",
+            "/%61pi/%76scode/%75rl",
+            "/api%2Fvscode%2furl",
+            "/api%252Fvscode%25252furl",
+            "/%2561pi/vscode/url",
+            "/api/vscode/url%3Fa=b",
+            "/api/vscode/url%23",
+            "/api/vscode/url%0A",
+            "/api/vscode/url%00",
+            "/api/vscode/url%20",
+            "/api/vscode/url%ff/../url",
+            "/runtime/42/api/vscode/url",
+            "/api/vscode/%25252525252525252525url",
+        ] {
+            assert!(denied("/api/vscode/url").covers(target.as_bytes()), "{target}");
+        }
+        for target in [
+            "/api/conversations/1/runtime/credentials",
+            "/api/conversations/1/runtime/credentials/vscode",
+            "/api/conversations/../runtime/credentials",
+            "/api/conversations/%2e/runtime/credentials",
+            "/api/conversations/./runtime/credentials",
+            "/./api/conversations/;a/runtime/credentials",
+            "/api/conversations/%0A/runtime/credentials",
+            "/api/conversations//./1/runtime/./credentials",
+            "/api/conversations/1%2Fruntime/credentials",
+        ] {
+            assert!(denied(CREDENTIALS).covers(target.as_bytes()), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_denied_passes() {
+        for target in [
+            "/",
+            "/api",
+            "/api/vscode",
+            "/api/vscode/status",
+            "/api/vscode/url2",
+            "/api/vscodeurl",
+            "/api/x/vscode/url",
+            "/api/file/download?path=/api/vscode/url",
+            "/api/files/..%2Fsecret",
+            "/api/vscode/%75r%6",
+            "*",
+            "",
+        ] {
+            assert!(!denied("/api/vscode/url").covers(target.as_bytes()), "{target}");
+        }
+        for target in [
+            "/api/conversations/runtime/credentials",
+            "/api/conversations/1/2/runtime/credentials",
+            "/api/conversations/1/runtime",
+            "/api/conversations//runtime/credentials",
+        ] {
+            assert!(!denied(CREDENTIALS).covers(target.as_bytes()), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_meant_otherwise_is_refused() {
+        for (text, expected) in [
+            ("", "does not begin with `/`"),
+            ("api", "does not begin with `/`"),
+            ("/", "has an empty segment"),
+            ("/api/", "has an empty segment"),
+            ("/api//x", "has an empty segment"),
+            ("/api?x", "has more than a path"),
+            ("/api#x", "has more than a path"),
+            ("/ap i", "is not visible ASCII"),
+            ("/apé", "is not visible ASCII"),
+            ("/%61pi", "is encoded or has parameters"),
+            ("/api;x", "is encoded or has parameters"),
+            ("/api/../x", "has a segment of dots"),
+            ("/api/x*", "has `*` within a segment"),
+            ("/*/*", "names no segment"),
+            (&"/a".repeat(64), "has more than 63 segments"),
+        ] {
+            let found = denied_path(text).unwrap_err();
+            assert!(found.contains(expected), "{text}: {found}");
+        }
+        assert!(denied(&"/a".repeat(63)).covers("/a".repeat(63).as_bytes()));
+        assert!(!denied(&"/a".repeat(63)).covers("/a".repeat(62).as_bytes()));
+        assert!(open_path("/").is_ok() && open_path("alive").is_err() && open_path("/alive?").is_err());
+    }
+
+    #[test]
+    fn a_long_path_is_read_in_no_time() {
+        let start = std::time::Instant::now();
+        for piece in ["%25", "/..", "/.", "/a", "%2525/"] {
+            denied(CREDENTIALS).covers(piece.repeat(512 * 1024 / piece.len()).as_bytes());
+        }
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    }
+
+    /// One way to write a segment so that a server may still read the same.
+    fn respell(segment: &str, how: &[(u8, Index)]) -> String {
+        let mut text = segment.to_owned();
+        for (way, at) in how {
+            let at = at.index(text.len());
+            let byte = text.as_bytes()[at];
+            match way % 3 {
+                0 if byte.is_ascii() && text.is_char_boundary(at) => {
+                    text.replace_range(at..=at, &format!("%{byte:02X}"));
+                }
+                1 => text = text.to_ascii_uppercase(),
+                _ => text = text.to_ascii_lowercase(),
+            }
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn any_respelling_of_a_denied_path_is_denied(
+            names in prop::collection::vec("[a-z]{1,6}|\\*", 1..6),
+            filled in "[A-Za-z0-9_.~-]{1,8}",
+            how in prop::collection::vec(prop::collection::vec((any::<u8>(), any::<Index>()), 0..4), 6),
+            between in prop::collection::vec(
+                prop::sample::select(vec!["/", "//", "/./", "/;a/", "/%2e/", "/x/../", "/x/%2E./", "%2F", "/%2f/", ";b/"]),
+                7,
+            ),
+            more in "(/[a-z]{0,3}){0,3}(\\?[a-z=/]{0,9})?",
+        ) {
+            prop_assume!(names.iter().any(|name| name != "*"));
+            let pattern = denied(&format!("/{}", names.join("/")));
+            let mut target = "/".to_owned();
+            for ((name, how), between) in names.iter().zip(&how).zip(&between) {
+                target.push_str(between.trim_start_matches(";b"));
+                target.push_str(&respell(if name == "*" { &filled } else { name }, how));
+            }
+            target.push_str(&more);
+            prop_assert!(pattern.covers(target.as_bytes()), "{target}");
+        }
+
+        #[test]
+        fn nothing_at_all_can_bring_it_down(target in prop::collection::vec(any::<u8>(), 0..200)) {
+            denied(CREDENTIALS).covers(&target);
+        }
+
+        #[test]
+        fn a_pattern_denies_itself(text in "(/([a-z]{1,3}|\\*|\\.|%41|a\\*)){1,5}/?") {
+            if let Ok(pattern) = denied_path(&text) {
+                prop_assert!(pattern.covers(text.as_bytes()));
+            }
+        }
+    }
+}
