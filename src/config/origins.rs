@@ -8,6 +8,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::value::Parsed;
 
+#[cfg(test)]
+mod tests;
+
 /// An allow-list of origins; an empty one allows none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origins(Vec<Pattern>);
