@@ -11,6 +11,7 @@ use ipnet::IpNet;
 pub use self::parse::Loaded;
 
 mod document;
+pub mod keyring;
 mod parse;
 pub mod problem;
 #[cfg(any(test, fuzzing))]

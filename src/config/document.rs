@@ -12,6 +12,7 @@ use std::{
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
+    value::Datetime,
 };
 
 use super::problem::{Place, Problem, printable};
@@ -45,6 +46,8 @@ impl Item {
 /// A value as it was written.
 #[derive(Debug)]
 pub(super) enum Value {
+    /// A date, a time of day, or both.
+    Date(Datetime),
     /// A list.
     List(Vec<Item>),
     /// An integer that is not negative, or `None` for any other.
@@ -63,6 +66,7 @@ impl Value {
     /// What an operator would call it.
     pub(super) fn kind(&self) -> &'static str {
         match self {
+            Self::Date(_) => "a date",
             Self::List(_) => "a list",
             Self::Number(_) => "an integer",
             Self::Other(kind) => kind,
@@ -194,6 +198,38 @@ impl Section<'_> {
         Some(Self { findings: self.findings, path, place: item.place, entries, known: Vec::new() })
     }
 
+    /// Takes a list of tables out, each written `[[name]]`; an absent one reads as empty.
+    pub(super) fn sections(&mut self, name: &'static str) -> Vec<Self> {
+        let Some(list) = self.take(name) else { return Vec::new() };
+        let path = self.name_of(name);
+        let Value::List(items) = list.value else {
+            let text = format!("expected a list of tables, found {}; write [[{path}]]", list.value.kind());
+            self.note(&list.place, name, text);
+            return Vec::new();
+        };
+        let mut sections = Vec::with_capacity(items.len());
+        for item in items {
+            let Value::Table(entries) = item.value else {
+                let text = format!("expected a table, found {}; write [[{path}]]", item.value.kind());
+                self.note(&item.place, name, text);
+                continue;
+            };
+            sections.push(Self {
+                findings: self.findings,
+                path: path.clone(),
+                place: item.place,
+                entries,
+                known: Vec::new(),
+            });
+        }
+        sections
+    }
+
+    /// Where this table stands.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Notes a problem with a key of this table.
     pub(super) fn note(&self, place: &Place, name: &str, text: impl Into<String>) {
         self.findings.note(Problem::new(place, self.name_of(name), text));
@@ -204,7 +240,14 @@ impl Section<'_> {
         self.note(&self.place, name, text);
     }
 
-    /// Notes that a key which was read does not fit another one.
+    /// Notes if a key that must be there is not; to be asked before it is taken.
+    pub(super) fn require(&self, name: &str, text: &str) {
+        if !self.entries.contains_key(name) {
+            self.missing(name, text);
+        }
+    }
+
+    /// Notes that a key which was read last of its name does not fit another one.
     pub(super) fn unfit(&self, name: &str, text: &str) {
         let place = self.findings.places.borrow().get(&self.name_of(name)).cloned();
         self.note(&place.unwrap_or(Place::File), name, text);
@@ -268,7 +311,7 @@ impl<'a> Positions<'a> {
             }
             DeValue::Float(_) => Value::Other("a decimal number"),
             DeValue::Boolean(_) => Value::Other("true or false"),
-            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Datetime(date) => Value::Date(date),
             DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.item(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),
         }

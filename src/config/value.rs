@@ -2,10 +2,16 @@
 //!
 //! The sentences never repeat the value: it may be a secret in the wrong place.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use http::HeaderName;
 use ipnet::IpNet;
+use toml::value::{Datetime, Offset};
 use url::{Host, Url};
 
 use super::{
@@ -32,7 +38,7 @@ impl Section<'_> {
             Value::Text(text) | Value::Variable(text) => {
                 parse(&text).map_err(|problem| self.note(&item.place, name, problem)).ok()
             }
-            Value::List(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) => {
+            Value::Date(_) | Value::List(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) => {
                 self.wrong_kind(&item, name, "a string in quotes", example);
                 None
             }
@@ -50,7 +56,7 @@ impl Section<'_> {
         let number = match &item.value {
             Value::Number(number) => *number,
             Value::Variable(text) => text.parse().ok(),
-            Value::List(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
+            Value::Date(_) | Value::List(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
                 self.wrong_kind(&item, name, "an integer", &example.to_string());
                 return None;
             }
@@ -83,7 +89,7 @@ impl Section<'_> {
                 .filter(|element| !element.is_empty())
                 .map(|element| Item::of_variable(item.place.clone(), Value::Text(element.to_owned())))
                 .collect(),
-            Value::Number(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
+            Value::Date(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) | Value::Text(_) => {
                 self.wrong_kind(&item, name, "a list", example);
                 return None;
             }
@@ -100,6 +106,20 @@ impl Section<'_> {
             }
         }
         Some(values)
+    }
+
+    /// Reads a moment, bare or in quotes.
+    pub(super) fn moment(&mut self, name: &'static str) -> Option<SystemTime> {
+        let item = self.take(name)?;
+        let parsed = match &item.value {
+            Value::Date(date) => moment_of(*date),
+            Value::Text(text) | Value::Variable(text) => moment(text),
+            Value::List(_) | Value::Number(_) | Value::Other(_) | Value::Table(_) => {
+                self.wrong_kind(&item, name, "a date", "2027-01-01T00:00:00Z");
+                return None;
+            }
+        };
+        parsed.map_err(|problem| self.note(&item.place, name, problem)).ok()
     }
 
     fn wrong_kind(&self, item: &Item, name: &str, expected: &str, example: &str) {
@@ -269,6 +289,41 @@ pub(super) fn some_time(text: &str) -> Parsed<Duration> {
         Duration::ZERO => Err("is no time at all; write a longer duration, for example \"15s\"".to_owned()),
         duration => Ok(duration),
     }
+}
+
+/// A moment, as TOML and RFC 3339 write it, to the second.
+pub(super) fn moment(text: &str) -> Parsed<SystemTime> {
+    let date =
+        text.parse().map_err(|_| format!("is not a date with a time and an offset; {WRITE_MOMENT}"))?;
+    moment_of(date)
+}
+
+const WRITE_MOMENT: &str = "write for example 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+02:00";
+
+/// The first second that can no longer be written.
+const YEAR_10000: u64 = 253_402_300_800;
+
+fn moment_of(written: Datetime) -> Parsed<SystemTime> {
+    let (Some(date), Some(time)) = (written.date, written.time) else {
+        return Err(format!("lacks the day or the time of day; {WRITE_MOMENT}"));
+    };
+    let Some(offset) = written.offset else {
+        return Err(format!("has no offset, and could mean any time zone's; {WRITE_MOMENT}"));
+    };
+    let (hour, minute, second) = (time.hour, time.minute, time.second.unwrap_or_default());
+    let there = humantime::parse_rfc3339(&format!("{date}T{hour:02}:{minute:02}:{second:02}Z"));
+    let minutes = match offset {
+        Offset::Z => 0,
+        Offset::Custom { minutes } => minutes,
+    };
+    let ahead = Duration::from_secs(u64::from(minutes.unsigned_abs()) * 60);
+    there
+        .ok()
+        .and_then(|there| if minutes < 0 { there.checked_add(ahead) } else { there.checked_sub(ahead) })
+        .filter(|moment| {
+            moment.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.as_secs() < YEAR_10000)
+        })
+        .ok_or_else(|| format!("is out of range; {WRITE_MOMENT}"))
 }
 
 /// A size in bytes within a range.
