@@ -19,6 +19,7 @@ pub use self::{
 };
 
 mod document;
+pub mod keyring;
 pub mod origins;
 mod parse;
 pub mod paths;

@@ -58,7 +58,7 @@
 //! | room | what it is for | |
 //! | --- | --- | --- |
 //! | `main.rs` | arguments, configuration, server, exit codes | |
-//! | `command/` | commands that are no gateway: `hushgate leaktest` and `hushgate scrub` | I/O |
+//! | `command/` | commands that are no gateway: `hushgate key`, `hushgate leaktest` and `hushgate scrub` | I/O |
 //! | [`demo`] | an embedded agent server behind a gateway, and the story of one key | I/O |
 //! | [`leaktest`] | canaries in every carrier, on every path, looked for in every sink | I/O |
 //! | [`server`] | listeners, TLS, admin, signals, reload, drain | I/O |
@@ -66,6 +66,7 @@
 //! | [`relay`] | two streams after a 101: backpressure, half-close, limits, goodbye | I/O |
 //! | [`metrics`] | Prometheus families, labelled by closed words only | |
 //! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
+//! | [`authenticate`] | who a caller is, and whether they may in | pure |
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |

@@ -50,7 +50,7 @@ mod exit {
 #[command(version, propagate_version = true)]
 struct Arguments {
     /// The configuration; variables such as `HUSHGATE_UPSTREAM__URL` override single keys
-    /// [default: gateway.toml, but `scrub` needs none].
+    /// [default: gateway.toml, but `key` and `scrub` need none].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -69,6 +69,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Make a credential for a caller, and the keyring's entry that holds its digest.
+    Key(command::key::Arguments),
     /// Plant canaries wherever a credential can stand, and look for them in every output: of a
     /// gateway of its own, or of a running deployment.
     Leaktest(command::leaktest::Arguments),
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Run => run(file),
         Command::Check => check(file),
         Command::Demo { once } => demonstrate(once),
+        Command::Key(arguments) => command::key::run(&arguments),
         Command::Leaktest(arguments) => command::leaktest::run(arguments),
         Command::Scrub(arguments) => scrub(&arguments, config),
     }

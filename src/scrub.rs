@@ -119,7 +119,7 @@ enum Start {
 
 /// Finds what begins a credential without a name.
 static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    #[expect(clippy::expect_used, reason = "ten short needles make a small automaton")]
+    #[expect(clippy::expect_used, reason = "a few short needles make a small automaton")]
     AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostFirst)
         .build(loose::NEEDLES)

@@ -62,6 +62,11 @@
 
 use zeroize::Zeroizing;
 
+pub use self::digest::{Digest, NoDigest};
+
+mod digest;
+pub mod issued;
+
 /// What a caller presented, decoded.
 pub struct Credential(Zeroizing<Vec<u8>>);
 

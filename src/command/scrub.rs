@@ -16,10 +16,10 @@ use clap::Args;
 use hushgate::{
     config::{Handshake, problem::printable},
     scrub::{LONGEST_NAME, Names},
+    secret::Digest,
 };
 
 use self::{
-    digest::Digest,
     files::{Failure, Goal},
     passage::Tools,
     report::Tally,
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long = "field", value_name = "NAME")]
     fields: Vec<String>,
     /// The SHA-256 of a credential to replace wherever it stands (slower); repeatable.
-    #[arg(long = "sha256", value_name = "HEX")]
+    #[arg(long = "sha256", value_name = "HEX", value_parser = digest::parse)]
     digests: Vec<Digest>,
     /// A file of such digests, one a line; repeatable.
     #[arg(long = "known", value_name = "FILE")]

@@ -202,6 +202,38 @@ impl Section<'_> {
         Some(Self { findings: self.findings, path, place: item.place, entries, known: Vec::new() })
     }
 
+    /// Takes a list of tables out, each written `[[name]]`; an absent one reads as empty.
+    pub(super) fn sections(&mut self, name: &'static str) -> Vec<Self> {
+        let Some(list) = self.take(name) else { return Vec::new() };
+        let path = self.name_of(name);
+        let Value::List(items) = list.value else {
+            let text = format!("expected a list of tables, found {}; write [[{path}]]", list.value.kind());
+            self.note(&list.place, name, text);
+            return Vec::new();
+        };
+        let mut sections = Vec::with_capacity(items.len());
+        for item in items {
+            let Value::Table(entries) = item.value else {
+                let text = format!("expected a table, found {}; write [[{path}]]", item.value.kind());
+                self.note(&item.place, name, text);
+                continue;
+            };
+            sections.push(Self {
+                findings: self.findings,
+                path: path.clone(),
+                place: item.place,
+                entries,
+                known: Vec::new(),
+            });
+        }
+        sections
+    }
+
+    /// Where this table stands.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Notes a problem with a key of this table.
     pub(super) fn note(&self, place: &Place, name: &str, text: impl Into<String>) {
         self.findings.note(Problem::new(place, self.name_of(name), text));
@@ -212,7 +244,14 @@ impl Section<'_> {
         self.note(&self.place, name, text);
     }
 
-    /// Notes that a key which was read does not fit another one.
+    /// Notes if a key that must be there is not; to be asked before it is taken.
+    pub(super) fn require(&self, name: &str, text: &str) {
+        if !self.entries.contains_key(name) {
+            self.missing(name, text);
+        }
+    }
+
+    /// Notes that a key which was read last of its name does not fit another one.
     pub(super) fn unfit(&self, name: &str, text: &str) {
         let place = self.findings.places.borrow().get(&self.name_of(name)).cloned();
         self.note(&place.unwrap_or(Place::File), name, text);

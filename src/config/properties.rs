@@ -34,7 +34,7 @@ pub fn reading_is_sound(text: &str, variable: Option<(&str, &str)>) -> bool {
 }
 
 /// One line that leads to a place which exists.
-fn is_of_use(problem: &Problem, text: &str) {
+pub(super) fn is_of_use(problem: &Problem, text: &str) {
     let line = problem.render("gateway.toml").to_string();
     assert!(!line.chars().any(char::is_control), "not one line: {line:?}");
     assert!(!problem.text.is_empty(), "nothing is said");

@@ -22,6 +22,9 @@ use super::{
 /// The longest duration that is accepted: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The first second that cannot be written any more.
+const YEAR_10000: u64 = 253_402_300_800;
+
 /// A value, or what is wrong with it and what to write instead.
 pub(super) type Parsed<T> = Result<T, String>;
 
@@ -313,7 +316,7 @@ pub(super) fn size(range: RangeInclusive<usize>) -> impl Fn(&str) -> Parsed<usiz
     }
 }
 
-/// A moment (RFC 3339 section 5.6): a date, a time and its offset from UTC, from 1970 on.
+/// A moment (RFC 3339 section 5.6): a date, a time and its offset from UTC, from 1970 to 9999.
 pub(super) fn moment(text: &str) -> Parsed<SystemTime> {
     const WRITE: &str = "write a date, a time and an offset, for example 2027-01-01T00:00:00Z";
     let written: Datetime = text.parse().map_err(|_| format!("is not a date and a time; {WRITE}"))?;
@@ -326,13 +329,17 @@ pub(super) fn moment(text: &str) -> Parsed<SystemTime> {
         None => return Err(format!("does not say where on Earth it is that time; {WRITE}")),
     };
     time.second.get_or_insert(0);
+    // It is written to the second.
+    time.nanosecond = None;
     let there = Datetime { time: Some(time), offset: Some(Offset::Z), ..written };
     let there = humantime::parse_rfc3339(&there.to_string())
-        .map_err(|_| format!("is not in the calendar, or before 1970; {WRITE}"))?;
+        .map_err(|_| format!("is not in the calendar from 1970 to 9999; {WRITE}"))?;
     let offset = Duration::from_secs(u64::from(minutes.unsigned_abs()) * 60);
     // East of Greenwich it was that time earlier.
     let moment = if minutes < 0 { there.checked_add(offset) } else { there.checked_sub(offset) };
     moment
-        .filter(|moment| *moment >= SystemTime::UNIX_EPOCH)
-        .ok_or_else(|| format!("is not in the calendar, or before 1970; {WRITE}"))
+        .filter(|moment| {
+            moment.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.as_secs() < YEAR_10000)
+        })
+        .ok_or_else(|| format!("is not in the calendar from 1970 to 9999; {WRITE}"))
 }

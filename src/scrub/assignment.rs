@@ -163,7 +163,8 @@ const fn whole(end: End) -> End {
         | End::Bracket
         | End::Line { .. }
         | End::Sentence { .. }
-        | End::Token => end,
+        | End::Token
+        | End::Issued => end,
     }
 }
 

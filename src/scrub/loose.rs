@@ -1,5 +1,7 @@
 //! Credentials that stand without a name: behind a scheme, in a subprotocol, in the authority of a
-//! URL.
+//! URL; and those that we make ourselves, wherever they stand.
+
+use crate::secret::issued;
 
 use super::{
     assignment::{Form, Value, skip_encoded_blanks},
@@ -8,7 +10,7 @@ use super::{
 };
 
 /// What is searched for, in the order of [`Loose`]'s variants.
-pub(super) const NEEDLES: [&[u8]; 10] = [
+pub(super) const NEEDLES: [&[u8]; 11] = [
     b"base64url.bearer.authorization.k8s.io.",
     b"openai-insecure-api-key.",
     b"xai-client-secret.",
@@ -19,6 +21,7 @@ pub(super) const NEEDLES: [&[u8]; 10] = [
     b"Basic",
     b"basic",
     b"BASIC",
+    issued::PREFIX.as_bytes(),
 ];
 
 /// No needle is longer.
@@ -33,6 +36,8 @@ pub(super) enum Loose {
     Bearer,
     /// A user name and a password in base64.
     Basic,
+    /// A credential that we made, or the most of one.
+    Issued,
 }
 
 impl Loose {
@@ -41,7 +46,8 @@ impl Loose {
         match needle {
             0..=3 => Self::Subprotocol,
             4..=6 => Self::Bearer,
-            _ => Self::Basic,
+            7..=9 => Self::Basic,
+            _ => Self::Issued,
         }
     }
 
@@ -51,30 +57,43 @@ impl Loose {
             Self::Subprotocol => "Sec-WebSocket-Protocol",
             Self::Bearer => "Bearer",
             Self::Basic => "Basic",
+            Self::Issued => issued::PREFIX,
         }
     }
 
     /// The credential behind a needle that stands between `start` and `end`.
     pub(super) fn value(self, bytes: &[u8], start: usize, end: usize) -> Option<Value> {
-        if before(bytes, start).is_some_and(|(byte, _)| byte.is_ascii_alphanumeric() || byte == b'.') {
+        let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' && self != Self::Issued;
+        if before(bytes, start).is_some_and(|(byte, _)| is_inside(byte)) {
             return None;
         }
         let at = match self {
+            Self::Issued => start,
             Self::Subprotocol => end,
             Self::Bearer | Self::Basic => skip_encoded_blanks(bytes, end),
         };
         let is_one = match self {
+            Self::Issued => {
+                let word =
+                    beginning(bytes, end).iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                word >= LEAST_OF_ISSUED
+            }
             Self::Subprotocol => unit(bytes, at).is_some_and(is_of_token),
             Self::Bearer => at > end && looks_like_a_token(&beginning(bytes, at)),
             Self::Basic => at > end && is_user_and_password(&beginning(bytes, at)),
         };
-        (is_one && placeholder(bytes, at, End::Token).is_none()).then_some(Value {
+        let end = if self == Self::Issued { End::Issued } else { End::Token };
+        (is_one && placeholder(bytes, at, end).is_none()).then_some(Value {
             start: at,
-            end: End::Token,
+            end,
             form: Form::Single,
         })
     }
 }
+
+/// So many characters behind the prefix of a credential that we made are the most of it, or more than a
+/// reader should see.
+const LEAST_OF_ISSUED: usize = 16;
 
 /// So many characters of a token are looked at.
 const LOOKED_AT: usize = 64;

@@ -81,8 +81,21 @@ fn credentials_without_a_name() {
 }
 
 #[test]
+fn what_we_made_ourselves_stands_anywhere() {
+    let made = "hgk_000000000000000000000000000000000QKVBn2";
+    for text in ["{}", "see {}.", "/ws/{}/events", "a.{},b", "x%3D{}%26y", "\\\"{}\\\"", "the key {}: wrong"]
+    {
+        hides(&text.replace("{}", &format!("‹{made}›")));
+    }
+    hides("\"GET /x?k=‹hgk_0123456789abcdef› HTTP/1.1\" Bearer ‹hgk_0123456789abcdef0›");
+    let given = scrubbed(&Names::default(), &[made.as_bytes()]);
+    assert_eq!(given.found, [format!("hgk_={made}")]);
+}
+
+#[test]
 fn what_is_no_credential_is_left_alone() {
     for text in [
+        "hgk_short hgk_0123456789abcde xhgk_0123456789abcdef0123 hgk_... hgk_",
         "12:00:00 GET /x?resend_mode=all&after=2026-01-01T00:00:00%2B00:00 \"Mozilla/5.0 (X11; rv:1)\"",
         "/x?mysessionapikey=1&sessionapikeys=2&token_count=3&next_page_token=4&tokens=5",
         "session_api_key= api_key=& access_token=\"\" {\"api_key\":null,\"api_key\":\"\",\"token\":\"t\"}",

@@ -36,6 +36,8 @@ pub(super) enum End {
     },
     /// What cannot stand in a bearer token.
     Token,
+    /// What cannot stand in a credential that we made.
+    Issued,
 }
 
 /// A quotation mark as it is written.
@@ -94,6 +96,7 @@ impl End {
             Self::Line { depth } => unit.depth <= depth && ends_line(unit),
             Self::Sentence { depth } => unit.depth <= depth && (ends_line(unit) || unit.is_quote()),
             Self::Token => !is_of_token(unit),
+            Self::Issued => !unit.is_word() && unit.byte != b'_',
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The pure rooms of hushgate, compiled from its own sources, and the laws over bytes in them.
 
-pub use crate::sources::{access_log, config, gateway, handshake, scrub, secret, websocket};
+pub use crate::sources::{access_log, authenticate, config, gateway, handshake, scrub, secret, websocket};
 
 #[path = "../../src"]
 mod sources {
     pub mod access_log;
+    pub mod authenticate;
     pub mod config;
     pub mod handshake;
     pub mod scrub;

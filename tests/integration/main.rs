@@ -33,6 +33,8 @@ mod harness_itself;
 mod idle;
 /// What follows on a connection: pipelining, smuggling, and requests hidden in bodies.
 mod judged_anew;
+/// `hushgate key`: credentials, entries, and the file that they go into.
+mod keys;
 /// Messages of 64 MiB, in one frame and in many: memory is flat.
 mod large_messages;
 /// `hushgate leaktest`: the program itself, a deployment, and a server that leaks.

@@ -6,12 +6,15 @@ use std::{
     path::Path,
 };
 
-use hushgate::scrub::{
-    Finding, Names, Scrubber, Sink,
-    known::{Judge, Known},
+use hushgate::{
+    scrub::{
+        Finding, Names, Scrubber, Sink,
+        known::{Judge, Known},
+    },
+    secret::Digest,
 };
 
-use super::{digest::Digest, report::Tally};
+use super::report::Tally;
 
 /// So much is read at once.
 const PIECE: usize = 256 * 1024;

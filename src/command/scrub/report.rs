@@ -5,7 +5,9 @@ use std::{
     path::Path,
 };
 
-use super::{digest::Digest, files::Goal};
+use hushgate::secret::Digest;
+
+use super::files::Goal;
 
 /// The most credentials that are told apart.
 const MOST: usize = 10_000;
