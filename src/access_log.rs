@@ -19,6 +19,7 @@ use serde::Serialize;
 
 pub use self::{redact::RedactedTarget, writer::AccessLog};
 use crate::{
+    authenticate::Denial,
     config::LogFormat,
     handshake::{CredentialSource, Refusal},
 };
@@ -113,10 +114,14 @@ pub enum Outcome {
     Closed,
     /// We ended it: out of time, idle or draining.
     Cut,
+    /// The caller is not let in.
+    Denied(Denial),
     /// Something of ours failed.
     InternalError,
     /// We refused.
     Refused(Refusal),
+    /// We ended a relayed socket whose caller is not let in any more.
+    Revoked,
     /// The agent server's answer was passed on, whatever its status.
     Served,
     /// The agent server agreed to a WebSocket.
@@ -138,8 +143,10 @@ impl Outcome {
             Self::ClientClosed => "client_closed",
             Self::Closed => "closed",
             Self::Cut => "cut",
+            Self::Denied(denial) => denial.label(),
             Self::InternalError => "internal_error",
             Self::Refused(refusal) => refusal.label(),
+            Self::Revoked => "revoked",
             Self::Served => "served",
             Self::Upgraded => "upgraded",
             Self::UpstreamMalformed => "upstream_malformed",

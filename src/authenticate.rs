@@ -1,13 +1,23 @@
-//! Who a caller is, and whether they may in.
+//! Who is this caller, and may they in?
 //!
-//! A [`Keyring`] finds the entry of a credential; [`Entry::admits`] says whether that entry lets its caller
-//! in now, by this carrier, from this origin. What is refused is refused with a [`Denial`], a closed word
-//! for our log that no client gets to see.
+//! In `require` the keyring decides: [`admit`] takes what normalisation found, and gives back the entry
+//! of the caller, or the [`Denial`]. It is pure: no I/O, no clock, no Pingora; what the time is, and which
+//! keyring holds, is the caller's to say. Authentication never reads the query: the credential is what
+//! [`Examined`](crate::handshake::Examined) holds.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 pub use self::keyring::{IndexKey, Keyring};
-use crate::config::keyring::{Carrier, Entry};
+use crate::{
+    config::{
+        self, Mode, Origins, Require,
+        keyring::{Carrier, Entry},
+    },
+    handshake::{
+        CredentialSource, Examined, Kind,
+        head::{Body, Head},
+    },
+};
 
 mod keyring;
 pub mod limiter;
@@ -16,34 +26,144 @@ pub mod properties;
 #[cfg(test)]
 mod tests;
 
-/// Why a caller is not let in.
+/// Why a caller is not let in, as a closed word. A client is never told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// No entry is the credential's.
-    Unknown,
-    /// It does not count yet.
-    NotYetValid,
-    /// It does not count any more.
-    Expired,
-    /// Its entry does not allow the way by which it was presented.
+    /// The key's entry does not allow the way in which it was presented.
     Carrier,
-    /// Its entry does not allow the origin of the page that presented it.
+    /// The key's time is over.
+    Expired,
+    /// Nothing was presented.
+    Missing,
+    /// The key's time has not come.
+    NotYetValid,
+    /// The page's origin is not on the list: everybody's, or the key's.
     Origin,
+    /// Nobody gets what is at this path.
+    Path,
+    /// The time of keys in URLs is over.
+    Query,
+    /// An address presents wrong keys too often.
+    TooManyAttempts,
+    /// The caller has as many sockets as it may.
+    TooManySockets,
+    /// No entry has this credential.
+    Unknown,
 }
 
 impl Denial {
     /// Every one there is.
-    pub const ALL: [Self; 5] = [Self::Unknown, Self::NotYetValid, Self::Expired, Self::Carrier, Self::Origin];
+    pub const ALL: [Self; 10] = [
+        Self::Carrier,
+        Self::Expired,
+        Self::Missing,
+        Self::NotYetValid,
+        Self::Origin,
+        Self::Path,
+        Self::Query,
+        Self::TooManyAttempts,
+        Self::TooManySockets,
+        Self::Unknown,
+    ];
 
-    /// Its word, for logs and metrics.
+    /// The word for the log and for metrics.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Unknown => "credential_unknown",
-            Self::NotYetValid => "credential_not_yet_valid",
-            Self::Expired => "credential_expired",
             Self::Carrier => "carrier_not_allowed",
+            Self::Expired => "credential_expired",
+            Self::Missing => "credential_missing",
+            Self::NotYetValid => "credential_not_yet_valid",
             Self::Origin => "origin_not_allowed",
+            Self::Path => "path_denied",
+            Self::Query => "query_refused",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::TooManySockets => "too_many_sockets",
+            Self::Unknown => "credential_unknown",
         }
+    }
+
+    /// Whether somebody tried a credential that does not let them in.
+    pub const fn is_failed_attempt(self) -> bool {
+        match self {
+            Self::Carrier | Self::Expired | Self::NotYetValid | Self::Unknown => true,
+            Self::Missing
+            | Self::Origin
+            | Self::Path
+            | Self::Query
+            | Self::TooManyAttempts
+            | Self::TooManySockets => false,
+        }
+    }
+}
+
+/// How a request gets in.
+pub enum Admission {
+    /// The agent server decides.
+    PassThrough,
+    /// Nobody has to be known for this.
+    Open,
+    /// The caller was verified.
+    Caller(Arc<Entry>),
+}
+
+/// What a request is not let in for, and whose key it presented, if that is known.
+pub struct Denied {
+    /// Why.
+    pub denial: Denial,
+    /// The entry of the key.
+    pub entry: Option<Arc<Entry>>,
+}
+
+impl From<Denial> for Denied {
+    fn from(denial: Denial) -> Self {
+        Self { denial, entry: None }
+    }
+}
+
+/// The `Origin` of a request (RFC 6454 section 7): `None` of a program, and empty, which no list has, of
+/// several lines.
+pub fn origin<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let first = head.values("origin").next()?;
+    Some(if head.only("origin").is_some() { first } else { b"" })
+}
+
+/// Decides about a request. `keyring` holds the callers of `require`; without one, nobody is known.
+///
+/// # Errors
+/// What it is not let in for.
+pub fn admit(
+    head: &Head<'_>,
+    examined: &Examined<'_>,
+    rules: &config::Config,
+    keyring: Option<&Keyring>,
+    now: SystemTime,
+) -> Result<Admission, Denied> {
+    let origin = origin(head);
+    let authentication = &rules.authentication;
+    // First of all: a page that may not even ask.
+    if examined.kind == Kind::OpeningHandshake && !is_allowed(origin, authentication.origins.as_ref()) {
+        return Err(Denial::Origin.into());
+    }
+    let Mode::Require(require) = &authentication.mode else {
+        return refuse_late_query(examined, authentication, now).map(|()| Admission::PassThrough);
+    };
+    let is_denied = require.deny_paths.iter().any(|path| path.covers(head.target));
+    if !is_denied && is_open(head, examined.kind, require) {
+        return Ok(Admission::Open);
+    }
+    refuse_late_query(examined, authentication, now)?;
+    let (Some(credential), Some(carrier)) =
+        (examined.credential(&rules.handshake), examined.source.carrier())
+    else {
+        return Err(Denial::Missing.into());
+    };
+    let Some(entry) = keyring.and_then(|keyring| keyring.find(credential)) else {
+        return Err(Denial::Unknown.into());
+    };
+    let admitted = entry.admits(now, carrier, origin);
+    match admitted.and(if is_denied { Err(Denial::Path) } else { Ok(()) }) {
+        Ok(()) => Ok(Admission::Caller(Arc::clone(entry))),
+        Err(denial) => Err(Denied { denial, entry: Some(Arc::clone(entry)) }),
     }
 }
 
@@ -65,9 +185,35 @@ impl Entry {
         if self.carriers.as_ref().is_some_and(|carriers| !carriers.contains(&carrier)) {
             return Err(Denial::Carrier);
         }
-        match (origin, &self.origins) {
-            (Some(origin), Some(origins)) if !origins.allow(origin) => Err(Denial::Origin),
-            (Some(_) | None, _) => Ok(()),
-        }
+        if is_allowed(origin, self.origins.as_ref()) { Ok(()) } else { Err(Denial::Origin) }
     }
+}
+
+/// Whether a list of origins lets a request in. What no page has sent needs no permission.
+fn is_allowed(origin: Option<&[u8]>, list: Option<&Origins>) -> bool {
+    match (list, origin) {
+        (Some(list), Some(origin)) => list.allow(origin),
+        (None, _) | (_, None) => true,
+    }
+}
+
+/// What anybody may ask: the open paths, and the question of a browser whether a page may ask (Fetch,
+/// section 3.2.2), which never carries a credential.
+fn is_open(head: &Head<'_>, kind: Kind, require: &Require) -> bool {
+    let is_preflight = head.method == "OPTIONS"
+        && head.only("origin").is_some()
+        && head.only("access-control-request-method").is_some()
+        && head.body == Body::Length(0);
+    let is_read = matches!(head.method, "GET" | "HEAD");
+    kind == Kind::Plain
+        && (is_preflight || is_read && require.open_paths.iter().any(|path| path.is_of(head.target)))
+}
+
+fn refuse_late_query(
+    examined: &Examined<'_>,
+    rules: &config::Authentication,
+    now: SystemTime,
+) -> Result<(), Denied> {
+    let is_over = rules.refuse_query_after.is_some_and(|end| now >= end);
+    if is_over && examined.source == CredentialSource::Query { Err(Denial::Query.into()) } else { Ok(()) }
 }

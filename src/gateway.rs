@@ -5,15 +5,16 @@
 //! `plain_requests = "forward"` leaves the query alone, and every malformed head writes a line.
 
 use std::{
+    hash::RandomState,
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use pingora::proxy::HttpProxy;
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -23,10 +24,14 @@ use tokio::{
     time::Instant,
 };
 
-use self::{adapter::Adapter, downstream::Counters, upstream::Upstream};
+use self::{
+    adapter::Adapter, callers::Callers, downstream::Counters, edge::Edge, tls::FileProblem,
+    upstream::Upstream,
+};
 use crate::{
     access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
-    config::{Config, LogFormat},
+    authenticate::{Keyring, limiter::Limiter},
+    config::{Config, LogFormat, Mode},
     handshake::CredentialSource,
     metrics::Metrics,
     phase::Phase,
@@ -34,8 +39,10 @@ use crate::{
 };
 
 mod adapter;
+mod callers;
 pub mod connection;
 mod downstream;
+mod edge;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod refuse;
@@ -44,16 +51,22 @@ mod takeover;
 pub mod tls;
 mod upstream;
 
-pub use self::downstream::{Downstream, Transport};
+pub use self::{
+    downstream::{Downstream, Transport},
+    edge::{Mark, check_files},
+};
 
 /// The configuration that one request sees, from its first phase to its log line, and what was
 /// made of it.
+#[derive(Clone)]
 pub struct Snapshot {
     /// The valid configuration.
     pub config: Config,
     /// What serves TLS, where it is served.
     pub acceptor: Option<Arc<ServerConfig>>,
-    upstream: Upstream,
+    /// What decides about callers, where we do.
+    edge: Option<Edge>,
+    upstream: Arc<Upstream>,
     /// One for each worker, so that a pooled connection stays on its thread.
     proxies: Vec<Arc<HttpProxy<Adapter>>>,
 }
@@ -62,13 +75,24 @@ impl Snapshot {
     /// Prepares a configuration for serving by so many workers.
     ///
     /// # Errors
-    /// A file of `listen.tls`, or the roots for an `https` upstream, cannot be used.
+    /// A file of `listen.tls` or of `require`, or the roots for an `https` upstream, cannot be used.
     pub fn new(config: Config, workers: usize) -> Result<Self, Unusable> {
         let acceptor = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
-        let upstream = Upstream::new(&config)?;
+        let edge = match &config.authentication.mode {
+            Mode::PassThrough => None,
+            Mode::Require(require) => Some(Edge::load(require).map_err(Unusable::Files)?),
+        };
+        let upstream = Arc::new(Upstream::new(&config)?);
         let pingora = Arc::new(upstream::pingora(&config, workers));
         let proxies = (0..workers).map(|_| Arc::new(pingora::proxy::http_proxy(&pingora, Adapter))).collect();
-        Ok(Self { config, acceptor, upstream, proxies })
+        Ok(Self { config, acceptor, edge, upstream, proxies })
+    }
+}
+
+impl Snapshot {
+    /// Everybody whom we let in, where we decide.
+    fn keyring(&self) -> Option<Arc<Keyring>> {
+        self.edge.as_ref().map(|edge| Arc::clone(&edge.keyring))
     }
 }
 
@@ -100,22 +124,38 @@ impl Drop for Place {
 pub enum Unusable {
     /// A file of the TLS configuration cannot be used.
     #[error(transparent)]
-    File(#[from] tls::FileProblem),
+    File(#[from] FileProblem),
+    /// Files of `require` cannot be used.
+    #[error("{}", listed(.0))]
+    Files(Vec<FileProblem>),
     /// The host of an `https` upstream is no name that a certificate could have.
     #[error("upstream.url: the host is not a name or an address that a certificate can be verified for")]
     UpstreamName,
 }
 
+/// All problems in one line, for a start that fails; `check` says each in its own.
+fn listed(problems: &[FileProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// What all connections share.
 pub struct Gateway {
-    /// The current snapshot; a reload replaces it.
-    pub snapshot: ArcSwap<Snapshot>,
+    /// The current snapshot; [`Self::take_over`] replaces it.
+    snapshot: ArcSwap<Snapshot>,
     /// The only door for request lines.
     pub access_log: AccessLog,
     /// The counters.
     pub metrics: Metrics,
     /// When each socket leaves, once the process drains.
     pub departures: Departures,
+    /// Held by whoever replaces the snapshot, so that its keyring is the callers' too.
+    changing: Mutex<()>,
+    /// The sockets of verified callers.
+    callers: Callers,
+    /// Who fails too often.
+    limiter: Limiter,
+    /// The beginning of the limiter's time.
+    started: Instant,
     phase: watch::Receiver<Phase>,
     /// Pingora wants to be told by a watch of its own; we tell it by each request's keep-alive.
     never: watch::Receiver<bool>,
@@ -131,15 +171,67 @@ impl Gateway {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let (sender, never) = watch::channel(false);
+        let callers = Callers::default();
+        callers.take_over(snapshot.keyring());
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             access_log,
             metrics,
             departures: Departures::default(),
+            changing: Mutex::default(),
+            callers,
+            limiter: Limiter::new(RandomState::new()),
+            started: Instant::now(),
             phase,
             never,
             _never: sender,
         }
+    }
+
+    /// The current snapshot.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Takes a snapshot over, for every request that begins from now on. Of the open sockets only those
+    /// are told whose callers it does not let in any more.
+    pub fn take_over(&self, snapshot: Snapshot) {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let keyring = snapshot.keyring();
+        self.snapshot.store(Arc::new(snapshot));
+        self.callers.take_over(keyring);
+    }
+
+    /// Takes the keyring over, if its file has changed. Returns whether it did.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the new one, and which version of the file it is; the old one stays.
+    pub fn renew_keyring(&self, refused: Option<Mark>) -> Result<bool, (Vec<FileProblem>, Mark)> {
+        let snapshot = self.snapshot.load_full();
+        let (Some(edge), Mode::Require(require)) = (&snapshot.edge, &snapshot.config.authentication.mode)
+        else {
+            return Ok(false);
+        };
+        let Some(renewed) = edge.renew(&require.keyring, refused)? else { return Ok(false) };
+        let has_changed = renewed.keyring.entries() != edge.keyring.entries();
+        let keyring = Arc::clone(&renewed.keyring);
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Otherwise a reload was faster, which has read the file as well.
+        if Arc::ptr_eq(&self.snapshot.load(), &snapshot) {
+            self.snapshot.store(Arc::new(Snapshot { edge: Some(renewed), ..Snapshot::clone(&snapshot) }));
+            self.callers.take_over(Some(keyring));
+        }
+        Ok(has_changed)
+    }
+
+    /// Whether we decide about callers.
+    pub fn has_keyring(&self) -> bool {
+        self.snapshot.load().edge.is_some()
+    }
+
+    /// Tells every socket whose key has expired.
+    pub fn expire(&self, now: SystemTime) {
+        self.callers.expire(now);
     }
 
     /// How far the process is on its way to its end.
@@ -191,6 +283,7 @@ struct Entry {
     method: Method,
     target: RedactedTarget,
     source: CredentialSource,
+    caller: Option<Arc<str>>,
     counters: Arc<Counters>,
     /// What had passed the connection before.
     before: (u64, u64),
@@ -206,6 +299,7 @@ impl Entry {
             method: Method::OTHER,
             target: RedactedTarget::unknown(),
             source: CredentialSource::None,
+            caller: None,
             before: counters.get(),
             counters,
         }
@@ -223,7 +317,7 @@ impl Entry {
             status,
             outcome,
             credential_source: self.source,
-            caller: None,
+            caller: self.caller.clone(),
             duration: self.started.elapsed(),
             bytes_received: received.saturating_sub(self.before.0),
             bytes_sent: sent.saturating_sub(self.before.1),

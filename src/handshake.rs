@@ -1,16 +1,20 @@
 //! What a request presents, and what of it may go on.
 //!
-//! [`judge`] takes the raw head of a request and gives back either the [`Refusal`] to answer it
-//! with, or the head that goes upstream: the credential moved from the query into the field, the
+//! [`examine`] takes the raw head of a request and gives back either the [`Refusal`] to answer it
+//! with, or what it presents; once somebody has decided about that, [`Examined::write`] writes the head
+//! that goes upstream: the credential moved from the query into the field, the
 //! parameter cut out of the target, hop-by-hop and forged fields gone, every other byte of the
 //! target and of each field's value as it came. It is pure: no I/O, no clock, no Pingora.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use ipnet::IpNet;
 
 use self::head::{Body, Head};
-use crate::{config, secret::Wiped};
+use crate::{
+    config::{self, keyring::Carrier},
+    secret::{Credential, Wiped},
+};
 
 pub use self::{forward::client, presented::Presented};
 
@@ -50,10 +54,8 @@ pub enum Refusal {
     TooManyFields,
     /// An opening handshake of another version of the protocol.
     UnsupportedVersion,
-    /// A field cannot carry the credential unchanged; it is an opening handshake's.
+    /// A field cannot carry the credential unchanged.
     UnusableCredential,
-    /// A field cannot carry the credential unchanged; it is a plain request's.
-    UnusablePlainCredential,
 }
 
 impl Refusal {
@@ -71,7 +73,7 @@ impl Refusal {
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyFields => "too_many_fields",
             Self::UnsupportedVersion => "unsupported_version",
-            Self::UnusableCredential | Self::UnusablePlainCredential => "unusable_credential",
+            Self::UnusableCredential => "unusable_credential",
         }
     }
 }
@@ -88,6 +90,15 @@ pub enum CredentialSource {
 }
 
 impl CredentialSource {
+    /// The carrier that it is, as a keyring names it.
+    pub const fn carrier(self) -> Option<Carrier> {
+        match self {
+            Self::Field => Some(Carrier::Field),
+            Self::None => None,
+            Self::Query => Some(Carrier::Query),
+        }
+    }
+
     /// The word for the log and for metrics.
     pub const fn label(self) -> &'static str {
         match self {
@@ -130,54 +141,143 @@ pub struct Admitted {
     pub body: Body,
 }
 
-/// Judges one request by its head.
+/// What a request presents, before anybody has decided about it.
+pub struct Examined<'a> {
+    /// What kind of request it is.
+    pub kind: Kind,
+    /// Where its credential stands.
+    pub source: CredentialSource,
+    /// The target that goes on.
+    target: Cow<'a, [u8]>,
+    presented: Option<Found<'a>>,
+    /// The fields that `Connection` takes away.
+    nominated: Vec<String>,
+}
+
+/// The credential that decides, as it was found.
+enum Found<'a> {
+    /// The value of a field line.
+    Field(&'a [u8]),
+    /// The decoded value of a parameter.
+    Query(Credential),
+}
+
+/// Which credential goes upstream.
+pub enum Passage<'a> {
+    /// The one that the client presented, if any: the agent server decides.
+    AsPresented,
+    /// None: nobody has to be known for this.
+    Bare,
+    /// Ours, since the caller was verified.
+    Verified {
+        /// What the agent server knows us by, without the prefix.
+        credential: &'a Wiped,
+        /// The caller's name, for `X-Hushgate-Caller`.
+        caller: &'a str,
+    },
+}
+
+/// Judges one request by its head, where the agent server decides about callers.
 ///
 /// # Errors
 /// The [`Refusal`] to answer with.
 pub fn judge(head: &Head<'_>, rules: &config::Handshake, hop: &Hop<'_>) -> Result<Admitted, Refusal> {
+    examine(head, rules)?.write(head, rules, hop, &Passage::AsPresented)
+}
+
+/// Finds out what kind of request it is, and what it presents.
+///
+/// # Errors
+/// The [`Refusal`] to answer with.
+pub fn examine<'a>(head: &Head<'a>, rules: &config::Handshake) -> Result<Examined<'a>, Refusal> {
     let nominated = forward::nominated(head, rules)?;
     let kind = opening::classify(head)?;
     if kind == Kind::Plain && head.values("host").any(|host| host.contains(&b'@')) {
         // Pingora serves no host with a user (RFC 9110 section 4.2.4).
         return Err(Refusal::MalformedHead);
     }
-    let (target, source, field) = choose(head, rules, kind)?;
-    let mut out = forward::Writer::new(head, &target);
-    out.end_to_end(head, rules, kind, &nominated, hop);
-    out.forwarding(head, hop);
-    if let Some(line) = field {
-        out.line(&rules.field_spelling, line.as_bytes());
-    }
-    Ok(Admitted { kind, head: out.finish(head, kind), source, body: head.body })
+    let from_field = head.values(rules.field.as_str()).next().map(Found::Field);
+    let (target, presented) = match (kind, rules.plain_requests) {
+        (Kind::Plain, config::PlainRequests::Forward) => (head.target.into(), from_field),
+        (Kind::Plain, config::PlainRequests::Strip) => {
+            (query::cut(head.target, &rules.parameters).target, from_field)
+        }
+        (Kind::Plain, config::PlainRequests::Promote) | (Kind::OpeningHandshake, _) => {
+            let cut = query::cut(head.target, &rules.parameters);
+            (cut.target, cut.credential.map(Found::Query).or(from_field))
+        }
+    };
+    let source = match presented {
+        None => CredentialSource::None,
+        Some(Found::Field(_)) => CredentialSource::Field,
+        Some(Found::Query(_)) => CredentialSource::Query,
+    };
+    Ok(Examined { kind, source, target, presented, nominated })
 }
 
-/// The target that goes on, where the credential came from, and the value of the one credential
-/// field line that goes on.
-type Choice<'a> = (std::borrow::Cow<'a, [u8]>, CredentialSource, Option<Wiped>);
+impl Examined<'_> {
+    /// The credential's own bytes, without the field's prefix; empty where a field has another one.
+    ///
+    /// This door is open for whoever takes its digest.
+    pub fn credential(&self, rules: &config::Handshake) -> Option<&[u8]> {
+        self.presented.as_ref().map(|found| match found {
+            Found::Field(value) => value.strip_prefix(rules.prefix.as_bytes()).unwrap_or_default(),
+            Found::Query(credential) => credential.as_bytes(),
+        })
+    }
 
-fn choose<'a>(head: &Head<'a>, rules: &config::Handshake, kind: Kind) -> Result<Choice<'a>, Refusal> {
-    let first_line = head.values(rules.field.as_str()).next();
-    let from_field = if first_line.is_some() { CredentialSource::Field } else { CredentialSource::None };
-    let promotes = match (kind, rules.plain_requests) {
-        (Kind::Plain, config::PlainRequests::Forward) => {
-            return Ok((head.target.into(), from_field, first_line.map(Wiped::copy_of)));
+    /// Writes the head that goes on.
+    ///
+    /// # Errors
+    /// [`Refusal::UnusableCredential`] where the client's credential goes on and a field cannot carry it.
+    pub fn write(
+        &self,
+        head: &Head<'_>,
+        rules: &config::Handshake,
+        hop: &Hop<'_>,
+        passage: &Passage<'_>,
+    ) -> Result<Admitted, Refusal> {
+        let value = self.value(rules, passage)?;
+        let mut out = forward::Writer::new(head, &self.target);
+        out.end_to_end(head, rules, self.kind, &self.nominated, hop);
+        out.forwarding(head, hop);
+        if let Passage::Verified { caller, .. } = passage {
+            out.line("X-Hushgate-Caller", caller.as_bytes());
         }
-        (Kind::Plain, config::PlainRequests::Strip) => false,
-        (Kind::Plain, config::PlainRequests::Promote) | (Kind::OpeningHandshake, _) => true,
-    };
-    let cut = query::cut(head.target, &rules.parameters);
-    match cut.credential {
-        Some(credential) if promotes => {
-            let mut value = Wiped::with_capacity(head.target.len() + rules.prefix.len());
+        if let Some(value) = value {
+            out.line(&rules.field_spelling, value.as_bytes());
+        }
+        Ok(Admitted {
+            kind: self.kind,
+            head: out.finish(head, self.kind),
+            source: self.source,
+            body: head.body,
+        })
+    }
+
+    /// The value of the one credential field line that goes on.
+    fn value(&self, rules: &config::Handshake, passage: &Passage<'_>) -> Result<Option<Wiped>, Refusal> {
+        let prefixed = |length| {
+            let mut value = Wiped::with_capacity(rules.prefix.len() + length);
             value.append(rules.prefix.as_bytes());
-            if !credential.append_latin1(&mut value) {
-                return Err(match kind {
-                    Kind::OpeningHandshake => Refusal::UnusableCredential,
-                    Kind::Plain => Refusal::UnusablePlainCredential,
-                });
+            value
+        };
+        match (passage, &self.presented) {
+            (Passage::AsPresented, Some(Found::Field(value))) => Ok(Some(Wiped::copy_of(value))),
+            (Passage::AsPresented, Some(Found::Query(credential))) => {
+                let mut value = prefixed(credential.as_bytes().len());
+                if credential.append_latin1(&mut value) {
+                    Ok(Some(value))
+                } else {
+                    Err(Refusal::UnusableCredential)
+                }
             }
-            Ok((cut.target, CredentialSource::Query, Some(value)))
+            (Passage::AsPresented, None) | (Passage::Bare, _) => Ok(None),
+            (Passage::Verified { credential, .. }, _) => {
+                let mut value = prefixed(credential.as_bytes().len());
+                value.append(credential.as_bytes());
+                Ok(Some(value))
+            }
         }
-        Some(_) | None => Ok((cut.target, from_field, first_line.map(Wiped::copy_of))),
     }
 }

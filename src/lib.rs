@@ -5,8 +5,9 @@
 //! ```text
 //! downstream ─▶ server: accept, hand over to a worker, TLS
 //!    ─▶ gateway::connection: read one head under a deadline; take one Snapshot of the configuration
-//!    ─▶ handshake::judge: what does it present, what may go on?                             (pure)
-//!         ├─ Refusal ─────────▶ gateway::refuse: an answer that gives no reason, then close
+//!    ─▶ handshake::examine: what does it present, what may go on?                           (pure)
+//!    ─▶ authenticate::admit: who is it, and may they in?                                    (pure)
+//!         ├─ Refusal, Denial ─▶ gateway::refuse: an answer that gives no reason, then close
 //!         ├─ Opening handshake ▶ gateway::takeover: our own handshake upstream ─▶ its answer
 //!         │                       └─ 101 ─▶ relay: two streams until both have ended, in a task of its own
 //!         └─ Plain request ───▶ gateway::adapter: Pingora's HTTP proxy ─▶ response, next request
@@ -19,6 +20,10 @@
 //! source is shown. A malformed head still writes a line of ours, and the limits of time and size
 //! hold for the head as a whole. Opening handshakes do not enter Pingora at all, since it cuts quiet
 //! sockets, loses early data, and cannot end them with a Close frame.
+//!
+//! In `require` the keyring decides. It is part of the snapshot, and read again by itself when its file changes;
+//! [`gateway`] keeps the sockets of each key together, so that whoever a new keyring, or the time, does not let in any
+//! more is told within a second.
 //!
 //! There is a worker for each processor: a thread with a runtime of its own, which keeps a connection
 //! from its first byte to its last, together with its connections upstream. The main thread accepts,
@@ -66,7 +71,7 @@
 //! | [`relay`] | two streams after a 101: backpressure, half-close, limits, goodbye | I/O |
 //! | [`metrics`] | Prometheus families, labelled by closed words only | |
 //! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
-//! | [`authenticate`] | who a caller is, and whether they may in | pure |
+//! | [`authenticate`] | who is this caller, and may they in: keyring, denials, the limit on failures | pure |
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |

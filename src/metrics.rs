@@ -21,6 +21,7 @@ pub struct Metrics {
     bytes: IntCounterVec,
     dropped: IntCounter,
     reloads: IntCounterVec,
+    keyring_reloads: IntCounterVec,
     scrape: Arc<Mutex<()>>,
 }
 
@@ -85,12 +86,18 @@ impl Metrics {
                 "Reloads of the configuration, by result.",
                 &["result"],
             )?,
+            keyring_reloads: counters(
+                "hushgate_keyring_reloads_total",
+                "Changes of the keyring's file, by result.",
+                &["result"],
+            )?,
             registry,
             scrape: Arc::default(),
         };
         // What an alert watches exists from the start, as zero.
         for succeeded in [true, false] {
             let _at_zero = metrics.reloads.with_label_values(&[result(succeeded)]);
+            let _at_zero = metrics.keyring_reloads.with_label_values(&[result(succeeded)]);
         }
         let build =
             IntCounterVec::new(Opts::new("hushgate_build_info", "The running version."), &["version"])?;
@@ -104,6 +111,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.bytes.clone()))?;
         metrics.registry.register(Box::new(metrics.dropped.clone()))?;
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;
+        metrics.registry.register(Box::new(metrics.keyring_reloads.clone()))?;
         metrics.registry.register(Box::new(build))?;
         Ok(metrics)
     }
@@ -149,6 +157,11 @@ impl Metrics {
     /// Counts a reload.
     pub fn config_reloaded(&self, succeeded: bool) {
         self.reloads.with_label_values(&[result(succeeded)]).inc();
+    }
+
+    /// Counts a change of the keyring's file.
+    pub fn keyring_reloaded(&self, succeeded: bool) {
+        self.keyring_reloads.with_label_values(&[result(succeeded)]).inc();
     }
 
     /// The text exposition of everything counted; `dropped` is the access log's own count.

@@ -24,6 +24,7 @@ use tokio::{
 pub use self::{
     departures::Departures,
     splice::{Socket, Stream},
+    summons::Summons,
     timers::Limits,
 };
 use self::{
@@ -39,6 +40,7 @@ use crate::{
 mod departures;
 mod direction;
 mod splice;
+mod summons;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -48,6 +50,15 @@ const SCRATCH: usize = 64 * 1024;
 
 /// How long both sides have for the closing handshake when a limit of one socket has ended it.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a frame that is on its way may take once its caller is not let in any more.
+const LAST_FRAME: Duration = Duration::from_millis(700);
+
+/// The code of the Close frame for a caller who is not let in any more, as the agent server has it.
+const REVOKED: u16 = 4001;
+
+/// Ready once the caller of a socket is not let in any more.
+pub type Revoked = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 thread_local! {
     static SHARED: RefCell<Shared> = RefCell::new(Shared { scratch: vec![0; SCRATCH], pipe: Pipe::default() });
@@ -70,8 +81,19 @@ pub struct Summary {
     pub sent: u64,
     /// What else passed, and how it ended.
     pub closing: Closing,
-    /// Whether we ended it: it reached a limit, or the process was draining.
-    pub was_cut: bool,
+    /// Whether it ended by itself.
+    pub ending: Ending,
+}
+
+/// How a socket came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// One of its sides ended it.
+    ByItself,
+    /// We did: it reached a limit, or the process was draining.
+    Cut,
+    /// We did: its caller is not let in any more.
+    Revoked,
 }
 
 /// How a relay learns that the process ends, and what it then says.
@@ -98,6 +120,14 @@ pub struct Relay<D, U> {
     first_close: Option<Side>,
     /// Whose stream ended first.
     first_end: Option<Side>,
+}
+
+/// Why a socket has to leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    Draining,
+    Limit,
+    Revoked,
 }
 
 /// Why a relay goes no further.
@@ -127,19 +157,31 @@ where
         }
     }
 
-    /// Relays until both directions have ended, one of them failed, a limit is reached, or the process
-    /// has drained for long enough.
-    pub async fn run(&mut self, goodbye: &Goodbye) -> Summary {
+    /// Relays until both directions have ended, one of them failed, a limit is reached, its caller is
+    /// `revoked`, or the process has drained for long enough.
+    pub async fn run(&mut self, goodbye: &Goodbye, mut revoked: Option<Revoked>) -> Summary {
         let ended = {
             let mut begun = pin!(goodbye.departures.begun());
-            self.until(begun.as_mut()).await
+            let event = pin!(poll_fn(|cx| {
+                if begun.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Leave::Draining);
+                }
+                match &mut revoked {
+                    Some(revoked) => revoked.as_mut().poll(cx).map(|()| Leave::Revoked),
+                    None => Poll::Pending,
+                }
+            }));
+            self.until(event).await
         };
-        let was_cut = match ended {
-            Err(End::Over) => false,
-            // In a box, since few sockets of many are ever on their way out.
-            ended => Box::pin(self.leave(ended.is_ok(), goodbye)).await,
+        let why = match ended {
+            Err(End::Over) => return self.summary(None, false, goodbye.close_code),
+            Err(End::Limit) => Leave::Limit,
+            Ok(why) => why,
         };
-        self.summary(was_cut, goodbye.close_code)
+        let code = if why == Leave::Revoked { REVOKED } else { goodbye.close_code };
+        // In a box, since few sockets of many are ever on their way out.
+        let was_cut = Box::pin(self.leave(why, code, goodbye)).await;
+        self.summary(Some(why), was_cut, code)
     }
 
     /// Relays until `event`, or until it has ended before.
@@ -193,19 +235,28 @@ where
     }
 
     /// Says goodbye to both sides and waits for their replies. Returns whether that was cut short.
-    async fn leave(&mut self, is_draining: bool, goodbye: &Goodbye) -> bool {
+    async fn leave(&mut self, why: Leave, code: u16, goodbye: &Goodbye) -> bool {
         let leave = async {
-            if is_draining {
+            if why == Leave::Draining {
                 let moment = pin!(sleep_until(goodbye.departures.next()));
                 if let Err(End::Over) = self.until(moment).await {
                     return false;
                 }
             }
             self.timers = None;
-            self.up.say_goodbye(goodbye.close_code);
-            self.down.say_goodbye(goodbye.close_code);
-            let patience =
-                async { if is_draining { std::future::pending().await } else { sleep(GRACE).await } };
+            self.up.say_goodbye(code);
+            self.down.say_goodbye(code);
+            if why == Leave::Revoked {
+                if let Err(End::Over) = self.until(pin!(sleep(LAST_FRAME))).await {
+                    return false;
+                }
+                if self.up.owes_goodbye() || self.down.owes_goodbye() {
+                    return true;
+                }
+            }
+            let patience = async {
+                if why == Leave::Draining { std::future::pending().await } else { sleep(GRACE).await }
+            };
             self.until(pin!(patience)).await.is_ok()
         };
         tokio::select! {
@@ -216,8 +267,13 @@ where
     }
 
     /// What came of it; `was_cut` if we ended it without a closing handshake.
-    fn summary(&self, was_cut: bool, close_code: u16) -> Summary {
+    fn summary(&self, why: Option<Leave>, was_cut: bool, close_code: u16) -> Summary {
         let was_cut = was_cut || self.first_close == Some(Side::Gateway);
+        let ending = match why {
+            Some(Leave::Revoked) if was_cut => Ending::Revoked,
+            Some(_) if was_cut => Ending::Cut,
+            Some(_) | None => Ending::ByItself,
+        };
         let (up, down) = (self.up.frames(), self.down.frames());
         let closing = Closing {
             code: match self.first_close {
@@ -231,7 +287,7 @@ where
             messages_sent: down.messages(),
             is_valid: up.is_valid() && down.is_valid(),
         };
-        Summary { received: self.up.bytes(), sent: self.down.bytes(), closing, was_cut }
+        Summary { received: self.up.bytes(), sent: self.down.bytes(), closing, ending }
     }
 }
 

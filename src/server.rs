@@ -10,9 +10,9 @@ use tokio::{
 
 use crate::{
     access_log::AccessLog,
-    config::{Config, Endpoint, Sink},
+    config::{Config, Endpoint, Mode, Sink},
     gateway::{
-        Gateway, Snapshot, Unusable,
+        self, Gateway, Snapshot, Unusable,
         tls::{self, FileProblem},
     },
     metrics::Metrics,
@@ -21,6 +21,7 @@ use crate::{
 
 mod admin;
 pub mod diagnostics;
+mod keeper;
 pub mod lifetime;
 mod listener;
 mod reload;
@@ -86,6 +87,7 @@ pub struct Server {
     workers: usize,
     accepting: JoinHandle<Workers>,
     admin: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 impl Server {
@@ -122,10 +124,11 @@ impl Server {
         let started = Workers::start(workers, &gateway)
             .map_err(|error| StartError::Threads { reason: error.kind() })?;
         let admin = tokio::spawn(admin::serve(admin, Arc::clone(&gateway), watched.clone()));
+        let keeper = tokio::spawn(keeper::keep(Arc::clone(&gateway)));
         let accepting =
             listener::accept(listener, Arc::clone(&gateway), Arc::clone(&places), started, watched);
         let accepting = tokio::spawn(accepting);
-        Ok(Self { gateway, address, admin_address, phase, places, most, workers, accepting, admin })
+        Ok(Self { gateway, address, admin_address, phase, places, most, workers, accepting, admin, keeper })
     }
 
     /// Where clients connect.
@@ -149,13 +152,13 @@ impl Server {
     /// # Errors
     /// The new configuration cannot be served; the old one stays.
     pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
-        let kept = reload::keep_from_the_start(&self.gateway.snapshot.load().config, &mut config);
+        let kept = reload::keep_from_the_start(&self.gateway.snapshot().config, &mut config);
         let workers = self.workers;
         let snapshot = tokio::task::spawn_blocking(move || Snapshot::new(config, workers)).await;
         let snapshot =
             snapshot.map_err(|_| StartError::Interrupted).and_then(|made| made.map_err(StartError::from));
         self.gateway.metrics.config_reloaded(snapshot.is_ok());
-        self.gateway.snapshot.store(Arc::new(snapshot?));
+        self.gateway.take_over(snapshot?);
         Ok(kept)
     }
 
@@ -168,7 +171,7 @@ impl Server {
     /// and returns when the last is gone. What is left after `drain.timeout`, or once `at_once` is
     /// ready, is cut; returns whether nothing had to be.
     pub async fn drain(self, at_once: impl Future<Output = ()>) -> bool {
-        let drain = self.gateway.snapshot.load().config.drain;
+        let drain = self.gateway.snapshot().config.drain;
         let mut at_once = std::pin::pin!(at_once);
         self.phase.send_replace(Phase::Unready);
         let mut has_time = tokio::select! {
@@ -194,6 +197,7 @@ impl Server {
             let _ = tokio::time::timeout(Duration::from_secs(1), all_gone).await;
         }
         self.admin.abort();
+        self.keeper.abort();
         let gateway = Arc::clone(&self.gateway);
         let _ = tokio::task::spawn_blocking(move || gateway.access_log.flush(Duration::from_secs(1))).await;
         has_time
@@ -214,5 +218,9 @@ pub fn check_files(config: &Config) -> Vec<FileProblem> {
         }),
         Sink::File(_) | Sink::Stdout => None,
     };
-    [listen, upstream, log].into_iter().flatten().collect()
+    let required = match &config.authentication.mode {
+        Mode::PassThrough => Vec::new(),
+        Mode::Require(require) => gateway::check_files(require),
+    };
+    [listen, upstream, log].into_iter().flatten().chain(required).collect()
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::{Phase, Snapshot, downstream::Counters, refuse};
 use crate::{
-    access_log::Outcome,
+    access_log::{Event, Outcome},
     handshake::{Refusal, head::elements},
 };
 
@@ -128,7 +128,7 @@ impl ProxyHttp for Adapter {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
         let outcome = ctx.as_ref().map_or_else(|| outcome_of(error), |exchange| exchange.outcome_of(error));
-        let status = refuse::status(outcome);
+        let status = refuse::Answer::to(outcome, Event::Request).status;
         session.set_keepalive(None);
         if outcome != Outcome::ClientClosed
             && session.response_written().is_none_or(|answer| answer.status.is_informational())

@@ -20,13 +20,15 @@ use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport,
     adapter::{Answered, Exchange},
     downstream::Taken,
-    refuse, takeover,
+    edge::{self, Going, Stopped},
+    refuse::{Answer, Aside},
+    takeover::{self, Held},
 };
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
     config::Limits,
     handshake::{
-        self, Admitted, CredentialSource, Hop, Kind, Presented, Refusal,
+        self, Admitted, Hop, Kind, Presented, Refusal,
         head::{Body, Head},
     },
     phase::Phase,
@@ -77,16 +79,17 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         // One snapshot for everything that follows.
         let snapshot = gateway.snapshot.load_full();
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
-        let (admitted, event) = judge(&head, &snapshot, &hop, &mut entry);
+        let judged = judge(&gateway, &head, &snapshot, &hop, &mut entry);
         drop(head);
-        downstream = match admitted {
-            Err(refusal) => {
-                return refused(&gateway, &snapshot, downstream, entry, event, refusal).await;
+        let Going { admitted: Admitted { kind, head, body, .. }, seat } = match judged {
+            Ok(going) => going,
+            Err(stopped) => return stop(&gateway, &snapshot, downstream, entry, stopped).await,
+        };
+        downstream = match kind {
+            Kind::OpeningHandshake => {
+                return takeover::run(gateway, snapshot, downstream, head, entry, Held { place, seat }).await;
             }
-            Ok(Admitted { kind: Kind::OpeningHandshake, head, .. }) => {
-                return takeover::run(gateway, snapshot, downstream, head, entry, place).await;
-            }
-            Ok(Admitted { kind: Kind::Plain, head, body, .. }) => {
+            Kind::Plain => {
                 match plain(&gateway, &snapshot, downstream, head, body, &entry, place.worker).await {
                     Some(downstream) => downstream,
                     None => return,
@@ -105,7 +108,7 @@ async fn abandon(gateway: &Gateway, mut downstream: Downstream, entry: Entry, un
     let snapshot = gateway.snapshot.load_full();
     match unread {
         Unread::Refused(refusal) => {
-            refused(gateway, &snapshot, downstream, entry, Event::Request, refusal).await;
+            stop(gateway, &snapshot, downstream, entry, Stopped::refused(Event::Request, refusal)).await;
         }
         Unread::Cut | Unread::Gone => {
             let outcome = if matches!(unread, Unread::Cut) { Outcome::Cut } else { Outcome::ClientClosed };
@@ -195,60 +198,44 @@ fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Parses and judges a head, and notes what may be written down of it.
+/// Parses and judges a head, decides about its sender, and notes what may be written down of it.
 fn judge(
+    gateway: &Gateway,
     head: &[u8],
     snapshot: &Snapshot,
     hop: &Hop<'_>,
     entry: &mut Entry,
-) -> (Result<Admitted, Refusal>, Event) {
+) -> Result<Going, Stopped> {
     let config = &snapshot.config;
-    let head = match Head::parse(head, config.limits.head_fields) {
-        Ok(head) => head,
-        Err(refusal) => return (Err(refusal), Event::Request),
-    };
+    let head = Head::parse(head, config.limits.head_fields)
+        .map_err(|refusal| Stopped::refused(Event::Request, refusal))?;
     entry.method = Method::of(head.method);
     let (show, rules) = (&config.access_log.show, &config.handshake);
     let presented = Presented::of(&head, rules);
     entry.target = RedactedTarget::of(head.target, show, &rules.parameters, &presented);
-    let asks_upgrade = head.values("upgrade").next().is_some();
     entry.client = handshake::client(&head, hop);
-    let judged = handshake::judge(&head, rules, hop);
-    let event = match &judged {
-        Ok(admitted) => {
-            entry.source = admitted.source;
-            if admitted.kind == Kind::OpeningHandshake { Event::Handshake } else { Event::Request }
-        }
-        Err(Refusal::UnusableCredential) => {
-            entry.source = CredentialSource::Query;
-            Event::Handshake
-        }
-        Err(Refusal::UnusablePlainCredential) => {
-            entry.source = CredentialSource::Query;
-            Event::Request
-        }
-        Err(Refusal::InvalidHandshake | Refusal::UnsupportedVersion) => Event::Handshake,
-        Err(_) if asks_upgrade => Event::Handshake,
-        Err(_) => Event::Request,
-    };
-    (judged, event)
+    let examined = handshake::examine(&head, rules).map_err(|refusal| {
+        let asks_upgrade = head.values("upgrade").next().is_some();
+        Stopped::refused(if asks_upgrade { Event::Handshake } else { Event::Request }, refusal)
+    })?;
+    entry.source = examined.source;
+    edge::decide(gateway, snapshot, &head, &examined, hop, entry)
 }
 
-/// Answers a refused request and ends the connection.
-async fn refused(
+/// Answers a request that goes no further, and ends the connection.
+async fn stop(
     gateway: &Gateway,
     snapshot: &Snapshot,
     mut downstream: Downstream,
     entry: Entry,
-    event: Event,
-    refusal: Refusal,
+    stopped: Stopped,
 ) {
-    let (status, answer) = refuse::answer(refusal);
+    let Stopped { event, outcome, aside } = stopped;
+    let answer = Answer::to(outcome, event);
     // Who does not even read a refusal holds its place no longer.
-    let told = timeout(LAST_ANSWER, gateway.tell(&mut downstream, answer)).await;
-    let status = told.unwrap_or(false).then_some(status);
-    gateway
-        .record(snapshot.config.access_log.format, &entry.record(event, status, Outcome::Refused(refusal)));
+    let told = timeout(LAST_ANSWER, gateway.tell(&mut downstream, &answer.bytes(&aside))).await;
+    let status = told.unwrap_or(false).then_some(answer.status);
+    gateway.record(snapshot.config.access_log.format, &entry.record(event, status, outcome));
     gateway.linger(downstream).await;
 }
 
@@ -297,10 +284,11 @@ pub fn turn_away(gateway: &Gateway, mut stream: &TcpStream, peer: IpAddr) {
     // Nobody can be told anything before a TLS handshake, which would cost what there is none of.
     let can_be_told = snapshot.acceptor.is_none() && stream.set_nonblocking(true).is_ok();
     let refusal = Refusal::TooManyConnections;
-    let (status, answer) = refuse::answer(refusal);
-    let sent = if can_be_told { stream.write(answer).unwrap_or(0) } else { 0 };
+    let answer = Answer::to(Outcome::Refused(refusal), Event::Request);
+    let bytes = answer.bytes(&Aside::default());
+    let sent = if can_be_told { stream.write(&bytes).unwrap_or(0) } else { 0 };
     let entry = Entry::new(Some(peer), Arc::default());
-    let status = (sent > 0).then_some(status);
+    let status = (sent > 0).then_some(answer.status);
     let mut record = entry.record(Event::Request, status, Outcome::Refused(refusal));
     record.bytes_sent = u64::try_from(sent).unwrap_or(0);
     gateway.record(snapshot.config.access_log.format, &record);

@@ -1,68 +1,113 @@
-//! The only place that turns a refusal or a failure into a status. No answer gives a reason that a
-//! client could probe.
+//! The only place that turns a refusal or a failure into an answer. None gives a reason that a client
+//! could probe.
 
-use crate::{access_log::Outcome, handshake::Refusal};
+use crate::{
+    access_log::{Event, Outcome},
+    authenticate::Denial,
+    handshake::Refusal,
+};
 
-/// The answer to a refused request, from the status line to the end of the body.
-///
-/// What the agent server would refuse itself is answered as it does: an opening handshake by a 403
-/// without a reason phrase.
-pub(super) const fn answer(refusal: Refusal) -> (u16, &'static [u8]) {
-    match refusal {
-        Refusal::AmbiguousFraming
-        | Refusal::IllegalTarget
-        | Refusal::InvalidHandshake
-        | Refusal::MalformedHead
-        | Refusal::NominatedField => {
-            (400, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        }
-        Refusal::BodyTimeout | Refusal::HeadTimeout => {
-            (408, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        }
-        Refusal::HeadTooLarge | Refusal::TooManyFields => (
-            431,
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        ),
-        Refusal::TooManyConnections => (
-            503,
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n",
-        ),
-        Refusal::UnsupportedVersion => (
-            426,
-            b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        ),
-        // Byte for byte what the agent server's own refusal is passed on as.
-        Refusal::UnusableCredential => {
-            (403, b"HTTP/1.1 403 \r\ncontent-length: 0\r\nConnection: close\r\n\r\n")
-        }
-        Refusal::UnusablePlainCredential => (
-            401,
-            b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 25\r\nConnection: close\r\n\r\n{\"detail\":\"Unauthorized\"}",
-        ),
-    }
+/// An answer of ours, after which the connection ends.
+#[derive(Clone, Copy)]
+pub(super) struct Answer {
+    /// The status.
+    pub(super) status: u16,
+    /// What stands behind the version in the status line.
+    line: &'static str,
+    /// The field lines that are always there.
+    fields: &'static str,
+    body: &'static str,
 }
 
-/// The status for a request that failed on its way.
-pub(super) const fn status(outcome: Outcome) -> u16 {
-    match outcome {
-        Outcome::UpstreamMalformed | Outcome::UpstreamReset | Outcome::UpstreamUnreachable => 502,
-        Outcome::UpstreamTimeout => 504,
-        Outcome::Cut => 503,
-        Outcome::Refused(refusal) => answer(refusal).0,
-        Outcome::ClientClosed
-        | Outcome::Closed
-        | Outcome::InternalError
-        | Outcome::Served
-        | Outcome::Upgraded => 500,
-    }
+/// What an answer says beside itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside {
+    /// When to come back, in seconds.
+    pub(super) retry_after: Option<u64>,
+    /// The origin whose pages may read the answer, as it came.
+    pub(super) origin: Option<Box<str>>,
 }
 
-/// The answer to an opening handshake that failed on its way.
-pub(super) const fn failed_handshake(outcome: Outcome) -> (u16, &'static [u8]) {
-    match status(outcome) {
-        503 => (503, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        502 => (502, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        504 => (504, b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        _ => (500, b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+impl Answer {
+    /// The answer to a request that ended like this.
+    ///
+    /// What the agent server would refuse itself is answered as it does: an opening handshake by a 403
+    /// without a reason phrase, byte for byte what its own refusal is passed on as.
+    pub(super) const fn to(outcome: Outcome, event: Event) -> Self {
+        const EMPTY: &str = "Content-Length: 0\r\n";
+        let (status, line, fields, body) = match (outcome, event) {
+            (
+                Outcome::Refused(
+                    Refusal::AmbiguousFraming
+                    | Refusal::IllegalTarget
+                    | Refusal::InvalidHandshake
+                    | Refusal::MalformedHead
+                    | Refusal::NominatedField,
+                ),
+                _,
+            ) => (400, "400 Bad Request", EMPTY, ""),
+            (Outcome::Refused(Refusal::BodyTimeout | Refusal::HeadTimeout), _) => {
+                (408, "408 Request Timeout", EMPTY, "")
+            }
+            (Outcome::Refused(Refusal::HeadTooLarge | Refusal::TooManyFields), _) => {
+                (431, "431 Request Header Fields Too Large", EMPTY, "")
+            }
+            (Outcome::Refused(Refusal::TooManyConnections), _) => {
+                (503, "503 Service Unavailable", "Content-Length: 0\r\nRetry-After: 5\r\n", "")
+            }
+            (Outcome::Refused(Refusal::UnsupportedVersion), _) => {
+                (426, "426 Upgrade Required", "Sec-WebSocket-Version: 13\r\nContent-Length: 0\r\n", "")
+            }
+            (Outcome::Denied(Denial::TooManyAttempts | Denial::TooManySockets), _) => {
+                (429, "429 Too Many Requests", EMPTY, "")
+            }
+            (Outcome::Refused(Refusal::UnusableCredential) | Outcome::Denied(_), Event::Handshake) => {
+                (403, "403 ", "content-length: 0\r\n", "")
+            }
+            (Outcome::Denied(Denial::Path), _) => (
+                403,
+                "403 Forbidden",
+                "Content-Type: application/json\r\nContent-Length: 22\r\n",
+                "{\"detail\":\"Forbidden\"}",
+            ),
+            (Outcome::Refused(Refusal::UnusableCredential) | Outcome::Denied(_), _) => (
+                401,
+                "401 Unauthorized",
+                "Content-Type: application/json\r\nContent-Length: 25\r\n",
+                "{\"detail\":\"Unauthorized\"}",
+            ),
+            (Outcome::UpstreamMalformed | Outcome::UpstreamReset | Outcome::UpstreamUnreachable, _) => {
+                (502, "502 Bad Gateway", EMPTY, "")
+            }
+            (Outcome::UpstreamTimeout, _) => (504, "504 Gateway Timeout", EMPTY, ""),
+            (Outcome::Cut, _) => (503, "503 Service Unavailable", EMPTY, ""),
+            (
+                Outcome::ClientClosed
+                | Outcome::Closed
+                | Outcome::InternalError
+                | Outcome::Revoked
+                | Outcome::Served
+                | Outcome::Upgraded,
+                _,
+            ) => (500, "500 Internal Server Error", EMPTY, ""),
+        };
+        Self { status, line, fields, body }
+    }
+
+    /// The answer, from its status line to the end of its body.
+    pub(super) fn bytes(self, aside: &Aside) -> Vec<u8> {
+        let Self { line, fields, body, .. } = self;
+        let mut head = format!("HTTP/1.1 {line}\r\n{fields}Connection: close\r\n");
+        if let Some(after) = aside.retry_after {
+            head.push_str(&format!("Retry-After: {after}\r\n"));
+        }
+        if let Some(origin) = &aside.origin {
+            // Without these a browser hides the answer from the page that asked (Fetch, section 3.2).
+            head.push_str(&format!(
+                "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
+                 Access-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
+            ));
+        }
+        [head.as_bytes(), b"\r\n", body.as_bytes()].concat()
     }
 }

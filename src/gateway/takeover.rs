@@ -17,12 +17,13 @@ use tokio::{
 };
 
 use super::{
-    Downstream, Entry, Gateway, Place, Snapshot, Transport, connection::watch_for_lost_peer, refuse,
+    Downstream, Entry, Gateway, Place, Snapshot, Transport, callers::Seat, connection::watch_for_lost_peer,
+    refuse,
 };
 use crate::{
     access_log::{Event, Outcome, Record},
     config::LogFormat,
-    relay::{Goodbye, Limits, Relay, Stream, Summary},
+    relay::{Ending, Goodbye, Limits, Relay, Revoked, Stream, Summary},
     secret::Wiped,
 };
 
@@ -41,7 +42,7 @@ pub(super) async fn run(
     mut downstream: Downstream,
     head: Wiped,
     entry: Entry,
-    place: Place,
+    held: Held,
 ) {
     #[cfg(feature = "planted-leaks")]
     let head = crate::planted::into_target(head);
@@ -57,9 +58,10 @@ pub(super) async fn run(
     let (answer, upstream) = match result {
         Ok(answered) => answered,
         Err(outcome) => {
-            let (status, bytes) = refuse::failed_handshake(outcome);
-            let told = outcome != Outcome::ClientClosed && gateway.tell(&mut downstream, bytes).await;
-            gateway.record(format, &entry.record(Event::Handshake, told.then_some(status), outcome));
+            let answer = refuse::Answer::to(outcome, Event::Handshake);
+            let bytes = answer.bytes(&refuse::Aside::default());
+            let told = outcome != Outcome::ClientClosed && gateway.tell(&mut downstream, &bytes).await;
+            gateway.record(format, &entry.record(Event::Handshake, told.then_some(answer.status), outcome));
             return gateway.linger(downstream).await;
         }
     };
@@ -78,6 +80,7 @@ pub(super) async fn run(
         return gateway.record(format, &entry.record(Event::Handshake, None, Outcome::ClientClosed));
     }
     gateway.record(format, &entry.record(Event::Handshake, status, Outcome::Upgraded));
+    let revoked = held.seat.map(|seat| -> Revoked { Box::pin(async move { seat.revoked().await }) });
     let config = &snapshot.config;
     let limits = Limits { idle: config.limits.idle_timeout, lifetime: config.limits.lifetime };
     let (transport, early) = downstream.into_parts();
@@ -91,18 +94,25 @@ pub(super) async fn run(
         gateway,
         record: entry.record(Event::Close, Some(101), Outcome::Closed),
         format,
-        _place: place,
+        _place: held.place,
     };
     match transport {
         Transport::Tcp(client) => {
             watch_for_lost_peer(&client, config.limits.vanished_timeout);
-            tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
+            tunnel.spawn(Relay::new(client, upstream, early, lead, limits), revoked);
         }
         Transport::Tls(client) => {
             watch_for_lost_peer(client.transport(), config.limits.vanished_timeout);
-            tunnel.spawn(Relay::new(client, upstream, early, lead, limits));
+            tunnel.spawn(Relay::new(client, upstream, early, lead, limits), revoked);
         }
     }
+}
+
+/// The places of a connection, given back when its socket is gone.
+pub(super) struct Held {
+    pub(super) place: Place,
+    /// Among the sockets of its caller, where we verified one.
+    pub(super) seat: Option<Seat>,
 }
 
 /// What stays of a request while its socket is relayed.
@@ -117,14 +127,14 @@ struct Tunnel {
 
 impl Tunnel {
     /// Relays in a task of its own, counts the socket meanwhile, and writes its line.
-    fn spawn<D>(mut self, mut relay: Relay<D, Box<dyn Stream>>)
+    fn spawn<D>(mut self, mut relay: Relay<D, Box<dyn Stream>>, revoked: Option<Revoked>)
     where
         D: Stream + 'static,
     {
         tokio::spawn(async move {
             let open = self.gateway.metrics.websocket_opened();
             let started = Instant::now();
-            let summary = relay.run(&self.goodbye).await;
+            let summary = relay.run(&self.goodbye, revoked).await;
             drop(open);
             self.record.duration = started.elapsed();
             self.finish(&summary);
@@ -134,9 +144,11 @@ impl Tunnel {
     /// Writes the line.
     fn finish(&mut self, summary: &Summary) {
         let record = &mut self.record;
-        if summary.was_cut {
-            record.outcome = Outcome::Cut;
-        }
+        record.outcome = match summary.ending {
+            Ending::ByItself => Outcome::Closed,
+            Ending::Cut => Outcome::Cut,
+            Ending::Revoked => Outcome::Revoked,
+        };
         record.time = SystemTime::now();
         record.bytes_received = summary.received;
         record.bytes_sent = summary.sent;

@@ -2,17 +2,16 @@
 //! come back at once.
 
 use std::{
-    future::poll_fn,
-    pin::pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Poll, Waker},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
+
+use super::Summons;
 
 /// The time between two sockets, where there are few of them.
 const STEP: Duration = Duration::from_millis(10);
@@ -24,7 +23,7 @@ pub struct Departures(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     plan: OnceLock<Plan>,
-    begun: Notify,
+    begun: Summons,
     given: AtomicU32,
 }
 
@@ -39,28 +38,12 @@ impl Departures {
     pub fn begin(&self, sockets: u32, window: Duration) {
         let step = window.checked_div(sockets).unwrap_or_default().min(STEP);
         let _ = self.0.plan.set(Plan { began: Instant::now(), step });
-        self.0.begun.notify_waiters();
+        self.0.begun.ring();
     }
 
     /// Ready once they have begun.
-    ///
-    /// A relay is woken for every piece that it moves. Asking then is reading one number; only the first
-    /// time it takes the lock that all sockets share.
     pub(super) async fn begun(&self) {
-        let mut begun = pin!(self.0.begun.notified());
-        let mut registered: Option<Waker> = None;
-        poll_fn(|cx| {
-            let is_registered = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-            if !is_registered {
-                registered = Some(cx.waker().clone());
-                if begun.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-            }
-            // Looked at last: what began while it was being registered is not missed.
-            if self.0.plan.get().is_some() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        self.0.begun.after(0).await;
     }
 
     /// The next moment; at once, where nothing was planned.

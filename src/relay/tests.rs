@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Departures, Goodbye, Limits, Relay, Stream, Summary};
+use super::{Departures, Ending, Goodbye, Limits, Relay, Stream, Summary};
 use crate::{access_log::Side, phase::Phase};
 
 /// A relay between two pipes, seen from their far ends.
@@ -39,7 +39,7 @@ pub(super) fn start(
     let departures = Departures::default();
     let goodbye = Goodbye { departures: departures.clone(), phase: watched, close_code: 1012 };
     let mut relay = Relay::new(downstream, upstream, Bytes::new(), lead, limits);
-    (tokio::spawn(async move { relay.run(&goodbye).await }), departures, phase)
+    (tokio::spawn(async move { relay.run(&goodbye, None).await }), departures, phase)
 }
 
 pub(super) async fn expect(from: &mut impl Stream, bytes: &[u8]) {
@@ -101,7 +101,7 @@ async fn an_idle_socket_is_cut() {
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(!bench.relay.is_finished());
     tokio::time::sleep(Duration::from_secs(40)).await;
-    assert!(bench.relay.await.unwrap().was_cut);
+    assert_eq!(bench.relay.await.unwrap().ending, Ending::Cut);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_goodbye_waits_for_both_replies() {
     expect_end(&mut bench.client).await;
     let summary = bench.relay.await.unwrap();
     assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Gateway), Some(1012)));
-    assert!(summary.was_cut);
+    assert_eq!(summary.ending, Ending::Cut);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn at_the_cut_it_is_over() {
     bench.departures.begin(1, Duration::ZERO);
     expect(&mut bench.client, &TO_CLIENT).await;
     bench.phase.send_replace(Phase::Cut);
-    assert!(bench.relay.await.unwrap().was_cut);
+    assert_eq!(bench.relay.await.unwrap().ending, Ending::Cut);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +166,7 @@ async fn a_socket_whose_lifetime_is_over_says_goodbye() {
     expect_end(&mut bench.client).await;
     // The client never answers, and is cut.
     let summary = bench.relay.await.unwrap();
-    assert_eq!((summary.closing.by, summary.was_cut), (Some(Side::Gateway), true));
+    assert_eq!((summary.closing.by, summary.ending), (Some(Side::Gateway), Ending::Cut));
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,7 +94,7 @@ pub(super) async fn accept(
 pub(super) async fn establish(stream: TcpStream, gateway: &Gateway) -> Option<Transport> {
     stream.set_nonblocking(true).ok()?;
     let stream = tokio::net::TcpStream::from_std(stream).ok()?;
-    let Some(acceptor) = gateway.snapshot.load().acceptor.clone() else {
+    let Some(acceptor) = gateway.snapshot().acceptor.clone() else {
         return Some(Transport::Tcp(stream));
     };
     let mut phase = gateway.phase();

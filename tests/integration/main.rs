@@ -15,6 +15,8 @@ mod administered;
 /// Any bytes, split and timed anyhow, and every end, on sockets by the hundred: what comes out is what
 /// went in.
 mod any_bytes;
+/// Authentication at the edge: who gets in, and sockets that end when a key does.
+mod authenticated;
 /// `hushgate check` and the command line: messages, places, exit codes.
 mod checked;
 /// Clients that come and go for long, in every way: memory and descriptors stay flat.

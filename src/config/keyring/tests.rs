@@ -82,7 +82,10 @@ fn what_makes_no_sense_is_named() {
     wrong("expires = 2027-01-01", "is only one of a date and a time");
     wrong("expires = 10:00:00", "is only one of a date and a time");
     wrong("expires = \"soon\"", "is not a date");
-    wrong("expires = 5", "expected a date and a time, found an integer; write expires = 2027-01-01T00:00:00Z");
+    wrong(
+        "expires = 5",
+        "expected a date and a time, found an integer; write expires = 2027-01-01T00:00:00Z",
+    );
     wrong("expires = 1969-12-31T23:59:59Z", "is not in the calendar from 1970 to 9999");
     wrong("not_before = 9999-12-31T23:59:59-00:01", "is not in the calendar from 1970 to 9999");
     wrong(

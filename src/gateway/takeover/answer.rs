@@ -229,6 +229,7 @@ pub(super) struct Malformed;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{access_log::Event, gateway::refuse};
 
     fn parse(text: &str) -> Result<Option<Answer>, Outcome> {
         Answer::parse(&mut BytesMut::from(text))
@@ -242,8 +243,9 @@ mod tests {
     fn keeps_an_empty_reason() {
         let answer = parse("HTTP/1.1 403 \r\ncontent-length: 0\r\n\r\n").unwrap().unwrap();
         // A client cannot tell it from our own refusal.
-        let ours = crate::gateway::refuse::answer(crate::handshake::Refusal::UnusableCredential);
-        assert_eq!(answer.head, ours.1);
+        let refused = Outcome::Refused(crate::handshake::Refusal::UnusableCredential);
+        let ours = refuse::Answer::to(refused, Event::Handshake);
+        assert_eq!(answer.head, ours.bytes(&refuse::Aside::default()));
         assert!(answer.body.is_complete());
     }
 

@@ -166,8 +166,7 @@ pub(super) fn present(came: &Message, rules: &Handshake, kind: Kind) -> Result<P
     if let (Some(value), false) =
         (&normalised.credential, is_plain && rules.plain_requests != PlainRequests::Promote)
     {
-        let refusal = if is_plain { Refusal::UnusablePlainCredential } else { Refusal::UnusableCredential };
-        let value = field_value(value).ok_or(refusal)?;
+        let value = field_value(value).ok_or(Refusal::UnusableCredential)?;
         let line = Some([rules.prefix.as_bytes(), &value].concat());
         return Ok(Presented { target: normalised.target, source: CredentialSource::Query, line });
     }

@@ -148,7 +148,7 @@ fn a_plain_request_keeps_its_first_credential_line() {
     }
     // What no field can carry is refused where it would be promoted, and just cut where it would not.
     let unusable = |plain_requests| plain("/a?session_api_key=%00", "", plain_requests).err();
-    assert_eq!(unusable(PlainRequests::Promote), Some(Refusal::UnusablePlainCredential));
+    assert_eq!(unusable(PlainRequests::Promote), Some(Refusal::UnusableCredential));
     assert_eq!((unusable(PlainRequests::Strip), unusable(PlainRequests::Forward)), (None, None));
 }
 

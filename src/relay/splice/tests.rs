@@ -15,7 +15,7 @@ use crate::{
     access_log::Side,
     phase::Phase,
     relay::{
-        Departures, Limits, SHARED, Summary,
+        Departures, Ending, Limits, SHARED, Summary,
         tests::{TO_CLIENT, TO_UPSTREAM, expect, start},
     },
 };
@@ -136,7 +136,7 @@ async fn a_goodbye_stands_between_two_long_frames() {
     let mut nothing = Vec::new();
     client.read_to_end(&mut nothing).await.unwrap();
     assert!(nothing.is_empty());
-    assert!(relay.await.unwrap().was_cut);
+    assert_eq!(relay.await.unwrap().ending, Ending::Cut);
 }
 
 #[tokio::test]

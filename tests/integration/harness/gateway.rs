@@ -60,6 +60,9 @@ impl Gateway {
     pub(super) fn start(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("gateway.toml"), setup.text()).unwrap();
+        for (name, text) in &setup.files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
         let mut child = command(setup.descriptors)
             .args(["run", "--config", "gateway.toml"])
             .current_dir(folder.path())

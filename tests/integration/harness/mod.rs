@@ -16,7 +16,7 @@ pub(crate) mod upstream;
 use std::time::Duration;
 
 pub(crate) use self::{
-    canary::CANARY,
+    canary::{CANARY, OURS},
     gateway::Gateway,
     http::{NONCE, SWITCHING, head, opening},
     stream::Stream,

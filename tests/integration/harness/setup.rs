@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Gateway, Upstream, tls::Files};
+use super::{Gateway, Upstream, canary::OURS, tls::Files};
 
 /// The configuration of a gateway, key by key.
 #[derive(Clone)]
 pub(crate) struct Setup {
     settings: BTreeMap<String, toml::Value>,
+    /// Files beside the configuration.
+    pub(super) files: BTreeMap<&'static str, String>,
     pub(super) roots: Option<std::path::PathBuf>,
     pub(super) is_log_read: bool,
     pub(super) descriptors: Option<u32>,
@@ -21,17 +23,38 @@ impl Setup {
 
     /// The same before whatever answers there.
     pub(crate) fn before_url(url: &str) -> Self {
-        Self { settings: BTreeMap::new(), roots: None, is_log_read: true, descriptors: None }
-            .set("listen.address", "127.0.0.1:0")
-            .set("admin.address", "127.0.0.1:0")
-            .set("upstream.url", url)
-            // The end of a test waits for nobody.
-            .set("drain.timeout", "300ms")
+        Self {
+            settings: BTreeMap::new(),
+            files: BTreeMap::new(),
+            roots: None,
+            is_log_read: true,
+            descriptors: None,
+        }
+        .set("listen.address", "127.0.0.1:0")
+        .set("admin.address", "127.0.0.1:0")
+        .set("upstream.url", url)
+        // The end of a test waits for nobody.
+        .set("drain.timeout", "300ms")
     }
 
     /// Sets one key.
     pub(crate) fn set(mut self, config_key: &str, value: impl Into<toml::Value>) -> Self {
         self.settings.insert(config_key.to_owned(), value.into());
+        self
+    }
+
+    /// Has the gateway decide about callers by this keyring.
+    pub(crate) fn requiring(self, keyring: &str) -> Self {
+        self.file("keyring.toml", keyring)
+            .file("upstream.key", &format!("{OURS}\n"))
+            .set("authentication.mode", "require")
+            .set("authentication.keyring", "keyring.toml")
+            .set("upstream.credential_file", "upstream.key")
+    }
+
+    /// Puts a file beside the configuration.
+    pub(crate) fn file(mut self, name: &'static str, text: &str) -> Self {
+        self.files.insert(name, text.to_owned());
         self
     }
 

@@ -1,0 +1,152 @@
+//! The sockets of verified callers, and how they learn that their key does not let them in any more.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::SystemTime,
+};
+
+use crate::{
+    authenticate::{Denial, Keyring},
+    config::keyring::{Carrier, Entry},
+    relay::Summons,
+    secret::Digest,
+};
+
+/// Everybody who has a socket, by the digest of their key.
+#[derive(Default)]
+pub(super) struct Callers(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The keyring that holds now, if any does; it may be newer than the one a request was judged by.
+    keyring: Option<Arc<Keyring>>,
+    callers: HashMap<Digest, Arc<Caller>>,
+}
+
+/// What the sockets of one key share.
+struct Caller {
+    now: Mutex<Standing>,
+    /// Rung when something has changed.
+    changed: Summons,
+    /// Sockets, and handshakes on their way to be one.
+    open: AtomicU32,
+    /// How many of them have to leave, since fewer are allowed now.
+    excess: AtomicU32,
+}
+
+/// What holds for a key now; `None` once it is removed.
+type Standing = Option<Arc<Entry>>;
+
+/// The place of one socket among those of its key, until it is dropped.
+pub(super) struct Seat {
+    caller: Arc<Caller>,
+    carrier: Carrier,
+    /// The page's origin.
+    origin: Option<Box<[u8]>>,
+}
+
+impl Callers {
+    /// Takes a place for a socket.
+    ///
+    /// # Errors
+    /// Since the request was judged the key was removed, or there are too many sockets.
+    pub(super) fn seat(
+        &self,
+        entry: &Entry,
+        carrier: Carrier,
+        origin: Option<&[u8]>,
+    ) -> Result<Seat, Denial> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = known.keyring.as_ref().and_then(|keyring| keyring.of_digest(&entry.digest));
+        let now = now.cloned().ok_or(Denial::Unknown)?;
+        let most = now.max_sockets.unwrap_or(u32::MAX);
+        let caller = known.callers.entry(entry.digest).or_insert_with(|| Arc::new(Caller::new(now)));
+        if caller.open.load(Ordering::Relaxed) >= most {
+            return Err(Denial::TooManySockets);
+        }
+        caller.open.fetch_add(1, Ordering::Relaxed);
+        Ok(Seat { caller: Arc::clone(caller), carrier, origin: origin.map(Into::into) })
+    }
+
+    /// Takes a new keyring over: whoever it does not let in any more is told.
+    pub(super) fn take_over(&self, keyring: Option<Arc<Keyring>>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.callers.retain(|digest, caller| {
+            let now = keyring.as_ref().and_then(|keyring| keyring.of_digest(digest));
+            caller.take_over(now.cloned());
+            caller.open.load(Ordering::Relaxed) > 0
+        });
+        known.keyring = keyring;
+    }
+
+    /// Tells everybody whose time is over.
+    pub(super) fn expire(&self, now: SystemTime) {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let expired = |caller: &&Arc<Caller>| {
+            caller.standing().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end))
+                && caller.open.load(Ordering::Relaxed) > 0
+        };
+        known.callers.values().filter(expired).for_each(|caller| caller.changed.ring());
+    }
+}
+
+impl Caller {
+    fn new(entry: Arc<Entry>) -> Self {
+        Self {
+            now: Mutex::new(Some(entry)),
+            changed: Summons::default(),
+            open: AtomicU32::new(0),
+            excess: AtomicU32::new(0),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_over(&self, entry: Standing) {
+        {
+            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+            if *now == entry {
+                return;
+            }
+            let most = entry.as_ref().and_then(|entry| entry.max_sockets).unwrap_or(u32::MAX);
+            self.excess.store(self.open.load(Ordering::Relaxed).saturating_sub(most), Ordering::Relaxed);
+            *now = entry;
+        }
+        self.changed.ring();
+    }
+}
+
+impl Seat {
+    /// Ready once the key does not let this socket in any more.
+    pub(super) async fn revoked(&self) {
+        loop {
+            let heard = self.caller.changed.count();
+            if !self.stands() {
+                return;
+            }
+            self.caller.changed.after(heard).await;
+        }
+    }
+
+    fn stands(&self) -> bool {
+        let Some(entry) = self.caller.standing() else { return false };
+        if entry.admits(SystemTime::now(), self.carrier, self.origin.as_deref()).is_err() {
+            return false;
+        }
+        // One of those who are too many takes the fall, and only one.
+        let fewer = |excess: u32| excess.checked_sub(1);
+        self.caller.excess.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_err()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.caller.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

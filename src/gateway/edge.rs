@@ -1,0 +1,120 @@
+//! Authentication where it meets a connection: the keyring and our own credential, which a snapshot
+//! holds, and what becomes of a request that was judged.
+
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
+
+use super::{Entry, Gateway, Snapshot, callers::Seat, refuse::Aside};
+use crate::{
+    access_log::{Event, Outcome},
+    authenticate::{Admission, Denial, Denied, Keyring, admit, origin},
+    handshake::{Admitted, Examined, Hop, Kind, Passage, Refusal, head::Head},
+    secret::Wiped,
+};
+
+mod files;
+
+pub use self::files::{Mark, check_files};
+
+/// What decides about callers in `require`.
+#[derive(Clone)]
+pub(super) struct Edge {
+    /// Who may in.
+    pub(super) keyring: Arc<Keyring>,
+    /// Which version of its file that is.
+    mark: Mark,
+    /// What the agent server knows us by.
+    pub(super) credential: Arc<Wiped>,
+}
+
+/// A request that goes on.
+pub(super) struct Going {
+    pub(super) admitted: Admitted,
+    /// The place of a verified caller's socket.
+    pub(super) seat: Option<Seat>,
+}
+
+/// A request that does not.
+pub(super) struct Stopped {
+    pub(super) event: Event,
+    pub(super) outcome: Outcome,
+    pub(super) aside: Aside,
+}
+
+impl Stopped {
+    /// A request that is refused before anybody looked at who sent it.
+    pub(super) fn refused(event: Event, refusal: Refusal) -> Self {
+        Self { event, outcome: Outcome::Refused(refusal), aside: Aside::default() }
+    }
+}
+
+/// Decides about a request, and writes the head that goes on.
+pub(super) fn decide(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    head: &Head<'_>,
+    examined: &Examined<'_>,
+    hop: &Hop<'_>,
+    entry: &mut Entry,
+) -> Result<Going, Stopped> {
+    let event = match examined.kind {
+        Kind::OpeningHandshake => Event::Handshake,
+        Kind::Plain => Event::Request,
+    };
+    let rules = &snapshot.config.handshake;
+    let keyring = snapshot.edge.as_ref().map(|edge| &*edge.keyring);
+    let admission = admit(head, examined, &snapshot.config, keyring, SystemTime::now());
+    let passed = admission.and_then(|admission| {
+        let (Admission::Caller(caller), Some(carrier)) = (&admission, examined.source.carrier()) else {
+            return Ok((admission, None));
+        };
+        entry.caller = Some(Arc::clone(&caller.name));
+        let is_socket = examined.kind == Kind::OpeningHandshake;
+        let seat = is_socket.then(|| gateway.callers.seat(caller, carrier, origin(head))).transpose()?;
+        Ok((admission, seat))
+    });
+    let (admission, seat) = passed.map_err(|denied| {
+        if let Some(caller) = &denied.entry {
+            entry.caller = Some(Arc::clone(&caller.name));
+        }
+        stopped(gateway, snapshot, head, event, &denied, entry.client)
+    })?;
+    let passage = match (&admission, &snapshot.edge) {
+        (Admission::PassThrough, _) => Passage::AsPresented,
+        (Admission::Caller(caller), Some(edge)) => {
+            Passage::Verified { credential: &edge.credential, caller: &caller.name }
+        }
+        (Admission::Open | Admission::Caller(_), _) => Passage::Bare,
+    };
+    match examined.write(head, rules, hop, &passage) {
+        Ok(admitted) => Ok(Going { admitted, seat }),
+        Err(refusal) => Err(Stopped::refused(event, refusal)),
+    }
+}
+
+/// What a denied request is answered with.
+fn stopped(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    head: &Head<'_>,
+    event: Event,
+    denied: &Denied,
+    client: Option<IpAddr>,
+) -> Stopped {
+    let mut aside = Aside { retry_after: None, origin: readable_by(snapshot, head) };
+    let per_minute = snapshot.config.limits.failed_attempts_per_minute;
+    let attempt = client.filter(|_| denied.denial.is_failed_attempt());
+    let limited = attempt.map(|client| gateway.limiter.failed(client, gateway.started.elapsed(), per_minute));
+    let denial = if let Some(Err(wait)) = limited {
+        aside.retry_after = Some(wait.seconds());
+        Denial::TooManyAttempts
+    } else {
+        denied.denial
+    };
+    Stopped { event, outcome: Outcome::Denied(denial), aside }
+}
+
+/// The origin whose pages may read an answer of ours: one that is on the list.
+fn readable_by(snapshot: &Snapshot, head: &Head<'_>) -> Option<Box<str>> {
+    let (origins, origin) = (snapshot.config.authentication.origins.as_ref()?, origin(head)?);
+    std::str::from_utf8(origin).ok().filter(|_| origins.allow(origin)).map(Into::into)
+}

@@ -1,0 +1,171 @@
+//! The files of `require`: read whole or not at all, and told apart from their next version.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::Edge;
+use crate::{
+    authenticate::{IndexKey, Keyring},
+    config::{
+        Require, keyring,
+        problem::{Place, Problem},
+    },
+    gateway::tls::FileProblem,
+    secret::Wiped,
+};
+
+/// The longest keyring, in bytes: a hundred thousand entries and more.
+const LONGEST_KEYRING: u64 = 64 * 1024 * 1024;
+
+/// The longest credential of ours, in bytes, with a line end.
+const LONGEST_CREDENTIAL: usize = 4096;
+
+/// How long a file system may take to give two changes of a file two times.
+const GRAIN: Duration = Duration::from_secs(1);
+
+/// Which version of a file there is; a link that leads elsewhere now is another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// What tells it from others; `None` where it cannot be seen.
+    version: Option<Version>,
+    /// Whether it had been written so shortly before that a later change might not show.
+    is_fresh: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    file: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Mark {
+    fn of(path: &Path) -> Self {
+        let Ok(about) = fs::metadata(path) else { return Self { version: None, is_fresh: false } };
+        let age = about.modified().ok().and_then(|modified| modified.elapsed().ok());
+        Self {
+            version: Some(Version {
+                file: (about.dev(), about.ino()),
+                length: about.size(),
+                modified: (about.mtime(), about.mtime_nsec()),
+                changed: (about.ctime(), about.ctime_nsec()),
+            }),
+            is_fresh: age.is_none_or(|age| age < GRAIN),
+        }
+    }
+
+    /// Whether this and another one look at the same version, however fresh it was.
+    pub fn is_same_version(self, other: Option<Self>) -> bool {
+        other.is_some_and(|other| other.version == self.version)
+    }
+}
+
+impl Edge {
+    /// Reads what `require` needs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its files.
+    pub(in crate::gateway) fn load(require: &Require) -> Result<Self, Vec<FileProblem>> {
+        let keyring = read_keyring(&require.keyring);
+        let credential = read_credential(&require.credential_file).map_err(|problem| FileProblem {
+            option: "upstream.credential_file",
+            path: require.credential_file.clone(),
+            problem,
+        });
+        match (keyring, credential) {
+            (Ok((keyring, mark)), Ok(credential)) => {
+                Ok(Self { keyring: Arc::new(keyring), mark, credential: Arc::new(credential) })
+            }
+            (keyring, credential) => {
+                Err(keyring.err().into_iter().flatten().chain(credential.err()).collect())
+            }
+        }
+    }
+
+    /// Reads the keyring again, if its file is another one now or had just been written; `None` if not.
+    /// A version that was `refused` is not read again.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, and its version.
+    pub(in crate::gateway) fn renew(
+        &self,
+        path: &Path,
+        refused: Option<Mark>,
+    ) -> Result<Option<Self>, (Vec<FileProblem>, Mark)> {
+        let mark = Mark::of(path);
+        if !mark.is_fresh && (mark == self.mark || Some(mark) == refused) {
+            return Ok(None);
+        }
+        match read_keyring(path) {
+            Ok((keyring, mark)) => {
+                Ok(Some(Self { keyring: Arc::new(keyring), mark, credential: Arc::clone(&self.credential) }))
+            }
+            Err(problems) => Err((problems, mark)),
+        }
+    }
+}
+
+/// Reads the files of `require`, and gives back everything that is wrong with them.
+pub fn check_files(require: &Require) -> Vec<FileProblem> {
+    Edge::load(require).err().unwrap_or_default()
+}
+
+fn read_keyring(path: &Path) -> Result<(Keyring, Mark), Vec<FileProblem>> {
+    let problem =
+        |problem: String| FileProblem { option: "authentication.keyring", path: path.to_owned(), problem };
+    let unread = |error: io::Error| {
+        vec![problem(format!("cannot be read: {}; make one with `hushgate key new`", error.kind()))]
+    };
+    // Looked at before it is read: whatever changes later is seen to be newer.
+    let mark = Mark::of(path);
+    let mut text = String::new();
+    let length = File::open(path).and_then(|file| file.take(LONGEST_KEYRING + 1).read_to_string(&mut text));
+    if u64::try_from(length.map_err(unread)?).is_ok_and(|length| length > LONGEST_KEYRING) {
+        return Err(vec![problem("is longer than 64 MiB; name the file of a keyring".to_owned())]);
+    }
+    let entries = keyring::parse(&text)
+        .map_err(|problems| -> Vec<_> { problems.iter().map(|found| problem(placed(found))).collect() })?;
+    let mut random = Zeroizing::new([0; 32]);
+    let filled = SystemRandom::new().fill(random.as_mut_slice());
+    filled.map_err(|_| vec![problem("cannot be indexed: the system gives no random numbers".to_owned())])?;
+    Ok((Keyring::new(entries, &IndexKey::new(&random)), mark))
+}
+
+/// What the agent server knows us by: one line of visible ASCII, which every carrier could carry.
+fn read_credential(path: &Path) -> Result<Wiped, String> {
+    // It never grows, so that nothing of it is left behind.
+    let mut bytes = Wiped::with_capacity(LONGEST_CREDENTIAL + 1);
+    let file = File::open(path).and_then(|file| bytes.read_from(file, LONGEST_CREDENTIAL + 1));
+    file.map_err(|error| format!("cannot be read: {}; put the agent server's key into it", error.kind()))?;
+    let line = bytes.as_bytes().trim_ascii_end();
+    if line.is_empty() || bytes.as_bytes().len() > LONGEST_CREDENTIAL {
+        return Err(
+            "does not hold a credential; put the agent server's key into it, and nothing else".to_owned()
+        );
+    }
+    if !line.iter().all(u8::is_ascii_graphic) {
+        return Err(
+            "holds more than one line of visible ASCII; put the agent server's key alone into it".to_owned()
+        );
+    }
+    Ok(Wiped::copy_of(line))
+}
+
+/// A problem inside a keyring, behind the name of its file.
+fn placed(problem: &Problem) -> String {
+    let Problem { place, config_key, text } = problem;
+    match place {
+        Place::Line { line, column } => format!("line {line}, column {column}: {config_key}: {text}"),
+        Place::File | Place::Variable(_) => format!("{config_key}: {text}"),
+    }
+}

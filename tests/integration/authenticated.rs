@@ -1,0 +1,350 @@
+//! `authentication.mode = "require"`: who gets in, what reaches the agent server, and what is said.
+
+use std::fmt::Write;
+
+use crate::harness::{CANARY, Gateway, OURS, SWITCHING, Upstream, head, http::Answer, opening, setup::Setup};
+
+mod revoked;
+
+/// The lower-case hexadecimal digits of a credential's SHA-256.
+fn digest(credential: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, credential.as_bytes());
+    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// An entry of the keyring, with further lines.
+fn key(name: &str, credential: &str, more: &str) -> String {
+    format!("[[key]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", digest(credential))
+}
+
+/// Echoes sockets, and answers plain requests with the head that it received.
+fn server() -> Upstream {
+    Upstream::playing(|stream, _| {
+        loop {
+            let head = stream.take_head()?;
+            if !head.values("upgrade").is_empty() {
+                return crate::harness::upstream::echo_on(stream, SWITCHING);
+            }
+            stream.take_body(&head)?;
+            stream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", head.0.len(), head.0))?;
+        }
+    })
+}
+
+fn field(credential: &str) -> String {
+    format!("X-Session-API-Key: {credential}")
+}
+
+const PAST: &str = "2020-01-01T00:00:00Z";
+const FUTURE: &str = "2100-01-01T00:00:00Z";
+
+/// How a credential is presented: by a field, or by the query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    Field,
+    Query,
+}
+
+/// Presents a credential in an opening handshake, or in a plain request.
+fn ask(gateway: &Gateway, is_handshake: bool, by: By, credential: &str, fields: &[&str]) -> Answer {
+    let (mut fields, line) = (fields.to_vec(), field(credential));
+    let target = match by {
+        By::Field => {
+            fields.push(&line);
+            "/sockets/events/1".to_owned()
+        }
+        By::Query => format!("/sockets/events/1?session_api_key={credential}"),
+    };
+    let request =
+        if is_handshake { opening(&target, &fields) } else { head(&format!("GET {target}"), &fields) };
+    let mut client = gateway.send(request);
+    let head = client.take_head().unwrap();
+    let body = if head.status() == 101 { Vec::new() } else { client.take_body(&head).unwrap() };
+    Answer { head, body }
+}
+
+/// Every carrier against every reason not to be let in, and what the log says of it.
+#[test]
+fn every_carrier_is_let_in_or_not_as_the_keyring_says() {
+    let upstream = server();
+    let only = |by| if by == By::Field { "carriers = [\"query\"]" } else { "carriers = [\"field\"]" };
+    let mut table = String::new();
+    for by in [By::Query, By::Field] {
+        for (name, more, presented, fields, outcome) in [
+            ("good", "", CANARY, &[][..], "upgraded"),
+            (
+                "good, from its page",
+                "origins = [\"https://app.example\"]",
+                CANARY,
+                &["Origin: https://app.example"],
+                "upgraded",
+            ),
+            (
+                "good, in its time",
+                &format!("not_before = {PAST}\nexpires = {FUTURE}"),
+                CANARY,
+                &[],
+                "upgraded",
+            ),
+            ("wrong", "", "wrong-credential", &[], "credential_unknown"),
+            ("its digest", "", &digest(CANARY), &[], "credential_unknown"),
+            ("empty", "", "", &[], "credential_unknown"),
+            ("expired", &format!("expires = {PAST}"), CANARY, &[], "credential_expired"),
+            ("not yet valid", &format!("not_before = {FUTURE}"), CANARY, &[], "credential_not_yet_valid"),
+            ("by another carrier", only(by), CANARY, &[], "carrier_not_allowed"),
+            (
+                "from another page",
+                "origins = [\"https://app.example\"]",
+                CANARY,
+                &["Origin: https://evil.example"],
+                "origin_not_allowed",
+            ),
+            (
+                "from no page of a name",
+                "origins = [\"https://app.example\"]",
+                CANARY,
+                &["Origin: null"],
+                "origin_not_allowed",
+            ),
+        ] {
+            let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, more)).start();
+            let before = upstream.received().len();
+            let answer = ask(&gateway, true, by, presented, fields);
+            let line = gateway.event("handshake");
+            let is_in = outcome == "upgraded";
+            let _ = writeln!(table, "{by:?} | {name} | {} | {outcome}", answer.head.status());
+            assert_eq!(line["outcome"], outcome, "{by:?}, {name}");
+            assert_eq!(answer.head.status(), if is_in { 101 } else { 403 }, "{by:?}, {name}");
+            assert_eq!(line["credential_source"], if by == By::Query { "query" } else { "field" });
+            let is_known = outcome != "credential_unknown";
+            assert_eq!(line["caller"].as_str(), is_known.then_some("alice"), "{by:?}, {name}");
+            assert_eq!(upstream.received().len() - before, usize::from(is_in), "{by:?}, {name}: upstream");
+            if !is_in {
+                // As the agent server itself refuses: a client cannot tell why.
+                assert_eq!(answer.head.0, "HTTP/1.1 403 \r\ncontent-length: 0\r\nConnection: close\r\n\r\n");
+            }
+        }
+    }
+    crate::harness::measured(&format!("who gets in\n{table}"));
+}
+
+#[test]
+fn the_agent_server_gets_our_credential_and_the_name_and_never_the_key() {
+    let upstream = server();
+    let keyring = key("alice", CANARY, "");
+    let gateway = Setup::before(&upstream).requiring(&keyring).start();
+    let forged = ["X-Hushgate-Caller: root", "X_Hushgate_Caller: root", "X-Session_API-Key: x"];
+    assert_eq!(ask(&gateway, true, By::Query, CANARY, &forged).head.status(), 101);
+    assert_eq!(ask(&gateway, true, By::Field, CANARY, &forged).head.status(), 101);
+    assert_eq!(ask(&gateway, false, By::Field, CANARY, &forged).status(), 200);
+    for received in upstream.received() {
+        let head = crate::harness::http::Head(received);
+        assert_eq!(head.values("x-session-api-key"), [OURS]);
+        assert_eq!(head.values("x-hushgate-caller"), ["alice"]);
+        assert!(!head.0.contains("root") && !head.0.contains("session_api_key"), "{head:?}");
+        crate::harness::canary::assert_without("the agent server", CANARY, head.0.as_bytes());
+    }
+}
+
+#[test]
+fn a_plain_request_is_refused_before_a_byte_of_its_body() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).start();
+    // The parameter gives a plain request no access, with whatever key.
+    for (target, field) in [
+        ("/a".to_owned(), None),
+        ("/a".to_owned(), Some(field("wrong-credential"))),
+        (format!("/a?session_api_key={CANARY}"), None),
+    ] {
+        let mut fields = vec!["Content-Length: 1000000", "Content-Type: text/plain"];
+        fields.extend(field.as_deref());
+        // Nothing of the body is sent, and the answer comes.
+        let answer = gateway.exchange(head(&format!("POST {target}"), &fields));
+        assert_eq!((answer.status(), answer.text()), (401, "{\"detail\":\"Unauthorized\"}"));
+    }
+    upstream.assert_untouched();
+    let outcomes: Vec<_> = gateway.log_lines(3).iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["credential_missing", "credential_unknown", "credential_missing"]);
+}
+
+#[test]
+fn a_handshake_without_a_key_goes_nowhere() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).start();
+    assert_eq!(gateway.send(opening("/s", &[])).take_head().unwrap().status(), 403);
+    upstream.assert_untouched();
+    assert_eq!(gateway.event("handshake")["outcome"], "credential_missing");
+}
+
+#[test]
+fn open_paths_and_preflights_need_no_key_and_carry_none() {
+    let upstream = server();
+    let origins = toml::Value::from(vec!["https://app.example"]);
+    let setup =
+        Setup::before(&upstream).requiring(&key("alice", CANARY, "")).set("authentication.origins", origins);
+    let gateway = setup.set("authentication.open_paths", vec!["/alive"]).start();
+    let preflight = ["Origin: https://app.example", "Access-Control-Request-Method: POST"];
+    let key = field(CANARY);
+    for request in [
+        head("GET /alive", &[]),
+        head("HEAD /alive?x=1", &[]),
+        head("GET /alive", &[&key]),
+        head("OPTIONS /api/conversations", &preflight),
+    ] {
+        let mut client = gateway.send(&request);
+        assert_eq!(client.take_head().unwrap().status(), 200, "{request}");
+    }
+    for received in upstream.received() {
+        assert!(!received.to_lowercase().contains("session-api-key"), "{received}");
+        crate::harness::canary::assert_without("the agent server", OURS, received.as_bytes());
+    }
+    let before = upstream.received().len();
+    for request in [
+        head("GET /alive/", &[]),
+        head("GET /%61live", &[]),
+        head("POST /alive", &["Content-Length: 0"]),
+        head("OPTIONS /api/conversations", &preflight[..1]),
+        head("OPTIONS /api/conversations", &[preflight[0], preflight[1], "Content-Length: 1"]),
+        opening("/alive", &[]),
+    ] {
+        let status = gateway.send(&request).take_head().unwrap().status();
+        assert!(matches!(status, 401 | 403), "{request}: {status}");
+    }
+    assert_eq!(upstream.received().len(), before);
+}
+
+#[test]
+fn what_gives_the_credential_away_is_denied_to_everybody() {
+    let upstream = server();
+    let denied = vec!["/api/vscode/url", "/api/conversations/*/runtime/credentials"];
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+    let gateway = setup.set("authentication.deny_paths", denied).start();
+    let key = field(CANARY);
+    for target in [
+        "/api/vscode/url",
+        "/api/vscode/url?x=1",
+        "/api//vscode/%75rl/",
+        "/api/x/../vscode/url",
+        "/api/conversations/1/runtime/credentials",
+        "/API/vscode/url",
+    ] {
+        let answer = gateway.exchange(head(&format!("GET {target}"), &[&key]));
+        assert_eq!((answer.status(), answer.text()), (403, "{\"detail\":\"Forbidden\"}"), "{target}");
+        // Who is not known is told nothing about paths.
+        assert_eq!(gateway.exchange(head(&format!("GET {target}"), &[])).status(), 401, "{target}");
+        assert_eq!(gateway.send(opening(target, &[&key])).take_head().unwrap().status(), 403, "{target}");
+    }
+    upstream.assert_untouched();
+    assert_eq!(gateway.exchange(head("GET /api/vscode/status", &[&key])).status(), 200);
+}
+
+#[test]
+fn pages_of_other_origins_open_no_websocket() {
+    let upstream = server();
+    let origins = vec!["https://app.example", "https://*.team.example"];
+    for mode in ["pass-through", "require"] {
+        let mut setup = Setup::before(&upstream).set("authentication.origins", origins.clone());
+        if mode == "require" {
+            setup = setup.requiring(&key("alice", CANARY, ""));
+        }
+        let gateway = setup.start();
+        for (origin, status) in [
+            ("https://app.example", 101),
+            ("https://a.team.example", 101),
+            ("https://evil.example", 403),
+            ("https://app.example.evil.example", 403),
+            ("null", 403),
+        ] {
+            let origin = format!("Origin: {origin}");
+            assert_eq!(
+                ask(&gateway, true, By::Query, CANARY, &[&origin]).head.status(),
+                status,
+                "{mode}: {origin}"
+            );
+        }
+        assert_eq!(ask(&gateway, true, By::Query, CANARY, &[]).head.status(), 101, "{mode}: a program");
+        let twice = ["Origin: https://app.example", "Origin: https://app.example"];
+        assert_eq!(ask(&gateway, true, By::Query, CANARY, &twice).head.status(), 403, "{mode}: twice");
+    }
+}
+
+#[test]
+fn a_page_can_read_why_it_was_refused_if_its_origin_is_listed() {
+    let upstream = server();
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+    let gateway = setup.set("authentication.origins", vec!["https://app.example"]).start();
+    let allowed = |origin: &str| {
+        let answer = gateway.exchange(head("GET /a", &[&format!("Origin: {origin}")]));
+        assert_eq!(answer.status(), 401);
+        answer.head.value("access-control-allow-origin").map(str::to_owned)
+    };
+    assert_eq!(allowed("https://app.example").as_deref(), Some("https://app.example"));
+    assert_eq!(allowed("https://evil.example"), None);
+}
+
+#[test]
+fn whoever_fails_too_often_is_told_to_wait_and_a_good_key_is_served() {
+    let upstream = server();
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+    let gateway = setup.set("limits.failed_attempts_per_minute", 3).start();
+    let failed = || ask(&gateway, false, By::Field, "wrong-credential", &[]);
+    for _ in 0..3 {
+        assert_eq!(failed().status(), 401);
+    }
+    let limited = failed();
+    assert_eq!(limited.status(), 429);
+    let wait: u64 = limited.head.value("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(ask(&gateway, true, By::Query, "wrong-credential", &[]).head.status(), 429);
+    assert_eq!(ask(&gateway, true, By::Query, CANARY, &[]).head.status(), 101);
+    assert_eq!(gateway.events("handshake", 2)[0]["outcome"], "too_many_attempts");
+}
+
+#[test]
+fn keys_in_urls_have_a_last_day() {
+    let upstream = server();
+    for (date, status) in [(PAST, 403), (FUTURE, 101)] {
+        let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+        let gateway = setup.set("authentication.refuse_query_after", date).start();
+        assert_eq!(ask(&gateway, true, By::Query, CANARY, &[]).head.status(), status);
+        assert_eq!(ask(&gateway, true, By::Field, CANARY, &[]).head.status(), 101);
+        let count = |outcome: &str| {
+            let labels = format!("credential_source=\"query\",outcome=\"{outcome}\"");
+            gateway.metric(&format!("hushgate_handshakes_total{{{labels}}}"))
+        };
+        let outcome = if status == 101 { "upgraded" } else { "query_refused" };
+        assert_eq!(count(outcome), Some(1.0));
+    }
+}
+
+#[test]
+fn a_caller_has_as_many_sockets_as_it_may() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "max_sockets = 2")).start();
+    let open = || gateway.send(opening("/s", &[&field(CANARY)]));
+    let mut first = open();
+    let mut second = open();
+    assert_eq!((first.take_head().unwrap().status(), second.take_head().unwrap().status()), (101, 101));
+    assert_eq!(open().take_head().unwrap().status(), 429);
+    assert_eq!(gateway.exchange(head("GET /a", &[&field(CANARY)])).status(), 200, "no socket");
+    drop(first);
+    crate::harness::eventually("a place is free", || open().take_head().unwrap().status() == 101);
+}
+
+#[test]
+fn a_prefix_belongs_to_the_field_and_not_to_the_credential() {
+    let upstream = server();
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+    let gateway = setup.set("handshake.field", "Authorization").set("handshake.prefix", "Bearer ").start();
+    let status = |value: &str| {
+        gateway.send(opening("/s", &[&format!("Authorization: {value}")])).take_head().unwrap().status()
+    };
+    assert_eq!(status(&format!("Bearer {CANARY}")), 101);
+    assert_eq!(status(CANARY), 403);
+    assert_eq!(status("Bearer "), 403);
+    let received = upstream.received().concat();
+    assert!(received.contains(&format!("Authorization: Bearer {OURS}\r\n")), "{received}");
+}
