@@ -20,7 +20,6 @@ use crate::{
 };
 
 mod keyring;
-pub mod limiter;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 #[cfg(test)]

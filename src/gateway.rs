@@ -25,12 +25,12 @@ use tokio::{
 };
 
 use self::{
-    adapter::Adapter, callers::Callers, downstream::Counters, edge::Edge, tls::FileProblem,
+    adapter::Adapter, callers::Callers, downstream::Counters, edge::Edge, limiter::Limiter, tls::FileProblem,
     upstream::Upstream,
 };
 use crate::{
     access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
-    authenticate::{Keyring, limiter::Limiter},
+    authenticate::Keyring,
     config::{Config, LogFormat, Mode},
     handshake::CredentialSource,
     metrics::Metrics,
@@ -43,6 +43,7 @@ mod callers;
 pub mod connection;
 mod downstream;
 mod edge;
+mod limiter;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod refuse;

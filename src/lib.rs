@@ -71,7 +71,7 @@
 //! | [`relay`] | two streams after a 101: backpressure, half-close, limits, goodbye | I/O |
 //! | [`metrics`] | Prometheus families, labelled by closed words only | |
 //! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
-//! | [`authenticate`] | who is this caller, and may they in: keyring, denials, the limit on failures | pure |
+//! | [`authenticate`] | who is this caller, and may they in | pure |
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
 //! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |

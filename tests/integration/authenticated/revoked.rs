@@ -1,6 +1,9 @@
 //! Keys live and die without restarts.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use super::{field, key, server};
 use crate::harness::{CANARY, Gateway, Stream, eventually, head, opening, setup::Setup, timed};
@@ -65,13 +68,14 @@ fn a_removed_key_ends_its_sockets_and_no_others() {
 #[test]
 fn a_key_that_expires_ends_its_sockets() {
     let upstream = server();
-    let end = std::time::SystemTime::now() + Duration::from_secs(3);
-    let expires = format!("expires = {}", humantime::format_rfc3339_millis(end));
+    let expires = humantime::format_rfc3339_seconds(SystemTime::now() + Duration::from_secs(4)).to_string();
+    let end = humantime::parse_rfc3339(&expires).unwrap();
+    let expires = format!("expires = {expires}");
     let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, &expires)).start();
     let mut alice = open(&gateway, CANARY);
     assert!(is_alive(&mut alice));
     assert_eq!(alice.take(4).unwrap(), GOODBYE);
-    let late = std::time::SystemTime::now().duration_since(end).unwrap();
+    let late = SystemTime::now().duration_since(end).unwrap();
     assert!(late < AT_ONCE, "{late:?}");
 }
 

@@ -28,7 +28,7 @@ const SECOND: u64 = 1_000_000_000;
 /// up the allowance: the generic cell rate algorithm of ITU-T I.371, a leaky bucket that needs no clock
 /// of its own.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     cells: Box<[AtomicU64; CELLS]>,
     hash: RandomState,
 }
@@ -36,20 +36,20 @@ pub struct Limiter {
 /// How long an address has to wait until a failure of its is answered again, for the field
 /// `Retry-After` (RFC 9110 section 10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryAfter {
+pub(super) struct RetryAfter {
     seconds: u64,
 }
 
 impl RetryAfter {
     /// In whole seconds, one at least.
-    pub fn seconds(self) -> u64 {
+    pub(super) fn seconds(self) -> u64 {
         self.seconds
     }
 }
 
 impl Limiter {
     /// Nobody has failed yet. `hash` is the random key of which addresses share a cell.
-    pub fn new(hash: RandomState) -> Self {
+    pub(super) fn new(hash: RandomState) -> Self {
         Self { cells: Box::new([const { AtomicU64::new(0) }; CELLS]), hash }
     }
 
@@ -60,7 +60,7 @@ impl Limiter {
     ///
     /// # Errors
     /// How long to wait. A failure that is not let through is not counted.
-    pub fn failed(&self, address: IpAddr, now: Duration, per_minute: u32) -> Result<(), RetryAfter> {
+    pub(super) fn failed(&self, address: IpAddr, now: Duration, per_minute: u32) -> Result<(), RetryAfter> {
         let (Some(per_minute), Some(cell)) = (NonZeroU32::new(per_minute), self.cell(address)) else {
             return Ok(());
         };
