@@ -60,8 +60,6 @@
 //! }
 //! ```
 
-use std::io::Read;
-
 use zeroize::Zeroizing;
 
 pub use self::digest::{Digest, NoDigest};
@@ -140,17 +138,6 @@ impl Wiped {
     pub fn append(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.0.extend_from_slice(bytes);
-    }
-
-    /// Appends what `source` gives, at most so many bytes.
-    ///
-    /// # Errors
-    /// What reading fails for.
-    pub fn read_from(&mut self, source: impl Read, most: usize) -> std::io::Result<()> {
-        self.reserve(most);
-        // With room for all of it, and one byte to see the end with, it never grows.
-        self.reserve(most.saturating_add(1));
-        source.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut self.0).map(|_| ())
     }
 
     /// The bytes, to be sent on, parsed or compared.

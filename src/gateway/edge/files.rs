@@ -143,10 +143,12 @@ fn read_keyring(path: &Path) -> Result<(Keyring, Mark), Vec<FileProblem>> {
 
 /// What the agent server knows us by: one line of visible ASCII, which every carrier could carry.
 fn read_credential(path: &Path) -> Result<Wiped, String> {
-    // It never grows, so that nothing of it is left behind.
-    let mut bytes = Wiped::with_capacity(LONGEST_CREDENTIAL + 1);
-    let file = File::open(path).and_then(|file| bytes.read_from(file, LONGEST_CREDENTIAL + 1));
-    file.map_err(|error| format!("cannot be read: {}; put the agent server's key into it", error.kind()))?;
+    // Room for more than is read: it never grows, so that nothing of it is left behind.
+    let mut bytes = Vec::with_capacity(2 * LONGEST_CREDENTIAL);
+    let most = u64::try_from(LONGEST_CREDENTIAL + 1).unwrap_or(u64::MAX);
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    let bytes = Wiped::new(bytes);
+    read.map_err(|error| format!("cannot be read: {}; put the agent server's key into it", error.kind()))?;
     let line = bytes.as_bytes().trim_ascii_end();
     if line.is_empty() || bytes.as_bytes().len() > LONGEST_CREDENTIAL {
         return Err(
