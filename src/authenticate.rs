@@ -3,7 +3,7 @@
 //! In `require` the keyring decides: [`admit`] takes what normalisation found, and gives back the entry
 //! of the caller, or the [`Denial`]. It is pure: no I/O, no clock, no Pingora; what the time is, and which
 //! keyring holds, is the caller's to say. Authentication never reads the query: the credential is what
-//! [`Examined`](crate::handshake::Examined) holds.
+//! [`Examined`] holds.
 
 use std::{sync::Arc, time::SystemTime};
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::harness::{CANARY, Gateway, OURS, SWITCHING, Upstream, head, http::Answer, opening, setup::Setup};
 
 mod revoked;
+mod under_load;
 
 /// The lower-case hexadecimal digits of a credential's SHA-256.
 fn digest(credential: &str) -> String {
