@@ -247,12 +247,14 @@ impl Scrubber {
                 let colon = at.checked_sub(1).filter(|at| bytes.get(*at) == Some(&b':'))?;
                 return loose::user_information(bytes, colon).map(Start::UserInformation);
             }
-            b':' if !unit.is_plain()
-                && let Some(found) = loose::user_information(bytes, at) =>
-            {
-                return Some(Start::UserInformation(found));
-            }
-            b'=' | b':' | b',' => self.name_before(bytes, at, unit.byte)?,
+            b'=' | b':' | b',' => match self.name_before(bytes, at, unit.byte) {
+                Some(name) => name,
+                // An encoded colon is also the only anchor of the scheme that it may end.
+                None if unit.byte == b':' && !unit.is_plain() => {
+                    return loose::user_information(bytes, at).map(Start::UserInformation);
+                }
+                None => return None,
+            },
             byte if !unit.is_plain()
                 && (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) =>
             {

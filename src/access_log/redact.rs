@@ -47,15 +47,19 @@ impl RedactedTarget {
         };
         let mut out = String::with_capacity(path.len().min(LONGEST) + 2 * HIDDEN.len());
         let whole = push_path(&mut out, path, presented);
-        let Some(query) = query else {
-            return Self(out.into());
-        };
-        let shown = shown_query(query, show, credential_parameters, presented);
-        // A path that was cut already ends in `…`, which stands for a hidden query as well. So
-        // nothing behind the cut, not even the presence of a query, changes the line.
-        if whole || shown != HIDDEN && !shown.is_empty() {
-            out.push('?');
-            out.push_str(&shown);
+        if let Some(query) = query {
+            let shown = shown_query(query, show, credential_parameters, presented);
+            // A path that was cut already ends in `…`, which stands for a hidden query as well. So
+            // nothing behind the cut, not even the presence of a query, changes the line.
+            if whole || shown != HIDDEN && !shown.is_empty() {
+                out.push('?');
+                out.push_str(&shown);
+            }
+        }
+        // What was presented may also reach from one part into the next.
+        while let Some(at) = presented.first_in(out.as_bytes(), |_| false) {
+            out.truncate(out.floor_char_boundary(at));
+            out.push_str(HIDDEN);
         }
         Self(out.into())
     }

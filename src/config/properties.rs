@@ -28,8 +28,15 @@ pub fn reading_is_sound(text: &str, variable: Option<(&str, &str)>) -> bool {
     if let Ok(table) = text.parse::<Table>() {
         no_value_is_repeated(&table);
     }
-    let pasted = variable.map(|(name, _)| (name.to_owned(), Some(PASTED.to_owned())));
-    Config::parse("", pasted).err().iter().flatten().for_each(hides_what_was_pasted);
+    // A variable without a value is one that is not UTF-8.
+    for value in [Some(PASTED.to_owned()), None] {
+        let pasted = variable.map(|(name, _)| (name.to_owned(), value));
+        Config::parse("", pasted).err().iter().flatten().for_each(hides_what_was_pasted);
+    }
+    if let Ok(loaded) = &read {
+        // What shows only when a value is used has its place too.
+        is_of_use(&loaded.problem("upstream.url", "cannot be used"), text);
+    }
     read.is_ok()
 }
 

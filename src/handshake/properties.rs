@@ -9,7 +9,7 @@ use std::{borrow::Cow, net::IpAddr};
 use ipnet::IpNet;
 
 use self::naive::Message;
-use super::{Admitted, CredentialSource, Hop, Kind, Refusal, head::Head, judge, query};
+use super::{Admitted, CredentialSource, Hop, Kind, Refusal, client, head::Head, judge, query};
 use crate::{
     config::{Handshake, PlainRequests},
     secret::Wiped,
@@ -136,6 +136,7 @@ pub fn judging_is_sound(bytes: &[u8], setting: &Setting) -> Result<Kind, Refusal
     assert!(naive::is_legal_target(&came.method, &came.target), "an illegal target was read");
     normalising_is_sound(&came.target, &setting.rules.parameters);
 
+    assert_eq!(client(&head, &setting.hop()), naive::client(came, setting), "who sent it");
     let decided = judge(&head, &setting.rules, &setting.hop());
     if naive::takes_away_what_is_ours(came, &setting.rules) {
         let refusal = decided.err();

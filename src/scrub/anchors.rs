@@ -53,9 +53,9 @@ impl Anchors {
             *behind |= if byte == b':' { SLASH } else { 0 };
         }
         let mut ends = vec![false; PAIRS];
-        for (before, last) in (0..=u8::MAX).flat_map(|last| (0..=u8::MAX).map(move |before| (before, last))) {
+        for (before, last) in names.ends() {
             if let Some(end) = ends.get_mut(pair(before, last)) {
-                *end = names.may_end_with_two(before, last);
+                *end = true;
             }
         }
         Self { kind, behind, ends }

@@ -4,6 +4,7 @@
 use crate::secret::issued;
 
 use super::{
+    REDACTED,
     assignment::{Form, Value, skip_encoded_blanks},
     unit::{before, unit},
     value::{End, is_of_token, placeholder},
@@ -111,9 +112,11 @@ fn beginning(bytes: &[u8], at: usize) -> Vec<u8> {
     token
 }
 
-/// Prose goes on with a word behind "bearer"; tokens are long, and have digits.
+/// Prose goes on with a word behind "bearer"; tokens are long, and have digits. What was redacted in
+/// part is none: it may be long only since then.
 fn looks_like_a_token(token: &[u8]) -> bool {
-    token.len() >= 8 && token.iter().any(u8::is_ascii_digit)
+    let is_redacted = || token.windows(REDACTED.len()).any(|part| part == REDACTED);
+    token.len() >= 8 && token.iter().any(u8::is_ascii_digit) && !is_redacted()
 }
 
 /// Whether base64 holds a colon.
@@ -128,7 +131,10 @@ fn is_user_and_password(token: &[u8]) -> bool {
             .with_decode_padding_mode(DecodePaddingMode::Indifferent)
             .with_decode_allow_trailing_bits(true),
     );
-    token.len() == LOOKED_AT && !token.contains(&b'.')
+    // Of a long one only the beginning is here. It has no dot, and `=` at its end only: behind another
+    // one `REDACTED` may stand, and must not make it one.
+    let mut unpadded = token.iter().rev().skip_while(|byte| **byte == b'=');
+    token.len() == LOOKED_AT && unpadded.all(|byte| !matches!(byte, b'.' | b'='))
         || LENIENT.decode(token).is_ok_and(|text| text.contains(&b':'))
 }
 
@@ -176,5 +182,5 @@ pub(super) fn user_information(bytes: &[u8], at: usize) -> Option<UserInformatio
     let (end, length) = end?;
     let user = characters.get(..length)?;
     let is_credential = ends_with_colon || user.len() >= 20 && looks_like_a_token(user);
-    (is_credential && user != b"REDACTED").then_some(UserInformation { start, end })
+    (is_credential && user != REDACTED).then_some(UserInformation { start, end })
 }

@@ -122,17 +122,17 @@ impl Names {
         self.last.get(usize::from(byte)).copied().unwrap_or(false)
     }
 
-    /// Whether a name may end with these two bytes.
-    pub(super) fn may_end_with_two(&self, before: u8, last: u8) -> bool {
-        self.may_end_with(last)
-            && self.names.iter().any(|name| match name.compact.as_slice() {
-                [.., one, two] => {
-                    *two == last.to_ascii_lowercase()
-                        && (*one == before.to_ascii_lowercase() || is_separator(before))
-                }
-                [one] => *one == last.to_ascii_lowercase(),
-                [] => false,
-            })
+    /// Every two bytes that a name may end with: in either case, or with a separator between them.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (u8, u8)> {
+        self.names.iter().filter_map(|name| name.compact.split_last()).flat_map(|(last, rest)| {
+            let before: Vec<u8> = match rest.last() {
+                Some(before) => [*before, before.to_ascii_uppercase(), b'_', b'-', b'.'].to_vec(),
+                None => (0..=u8::MAX).collect(),
+            };
+            let pairs =
+                before.into_iter().map(|before| [(before, *last), (before, last.to_ascii_uppercase())]);
+            pairs.flatten()
+        })
     }
 
     /// The longest name that ends before `end`, written as itself.

@@ -2,7 +2,7 @@
 //! tests and the fuzz target `scrub` share them.
 
 use super::{
-    AHEAD, Finding, Names, Scrubber, Sink,
+    AHEAD, BEHIND, Finding, Names, Scrubber, Sink,
     known::{Judge, Known},
 };
 
@@ -70,10 +70,13 @@ pub fn scrubbing_is_sound(text: &[u8], lengths: &[u8]) {
     assert_eq!(again.text, whole.text, "a scrubbed text is changed again");
     let line_ends = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
     assert_eq!(line_ends(text), line_ends(&whole.text), "a line was lost");
-    // Of a long line not all is there when a decision is made.
-    let long = [vec![b'.'; AHEAD], text.to_vec(), vec![b'.'; AHEAD]].concat();
+    // Of a long line not all is there when a decision is made. So the text is fed with as much behind it
+    // as a decision waits for, and what comes then, piece by piece, has it decided piece by piece.
+    let long = [vec![b'.'; 2 * BEHIND], text.to_vec(), vec![b'.'; AHEAD]].concat();
     let whole = scrubbed(&names, &[&long]);
-    assert_eq!(whole, scrubbed(&names, &cut(&long, &[251, 13])), "how a long line is cut makes a difference");
+    let (first, rest) = long.split_at(long.len() - text.len());
+    let pieces = [vec![first], cut(rest, lengths)].concat();
+    assert_eq!(whole, scrubbed(&names, &pieces), "how a long line is cut makes a difference");
 }
 
 /// What may carry a credential; `@` stands for it.

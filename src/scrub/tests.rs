@@ -1,6 +1,9 @@
 //! What is found where, and what is left alone.
 
-use super::{Names, properties::scrubbed};
+use super::{
+    Names,
+    properties::{scrubbed, scrubbing_is_sound},
+};
 
 /// Each `‹…›` of the text is a credential, everything else is none.
 #[track_caller]
@@ -77,6 +80,9 @@ fn credentials_without_a_name() {
     hides("Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.‹ay0x›, graphql-ws");
     hides("protocols=realtime,openai-insecure-api-key.‹sk-1›");
     hides("wss://‹user:k-1›@host/x https%3A%2F%2F‹user%3Ak-1›%40host%2Fx redis://‹:p@ss›@host:6379/0");
+    // Where a name stands before it, all of the value goes.
+    hides("authorization:‹//user:k-1@host›");
+    hides("authorization%3A‹%2F%2Fuser%3Ak-1%40host›");
     hides("https:\\/\\/‹user:k-1›@host\\/x https://‹ghp_0123456789abcdef0123›@github.com/a/b");
 }
 
@@ -90,6 +96,20 @@ fn what_we_made_ourselves_stands_anywhere() {
     hides("\"GET /x?k=‹hgk_0123456789abcdef› HTTP/1.1\" Bearer ‹hgk_0123456789abcdef0›");
     let given = scrubbed(&Names::default(), &[made.as_bytes()]);
     assert_eq!(given.found, [format!("hgk_={made}")]);
+}
+
+#[test]
+fn what_was_scrubbed_once_is_not_changed_again() {
+    let long = "Z".repeat(42);
+    for text in [
+        "httpsAuthorization%3A%2F%2Fu%3Ak%40l {Bearer ",
+        &format!("Basic {long}_session_api_key=k"),
+        &format!("Basic {long}session%5Fapi_key=k"),
+        "w://on_api_key%3Dk-%226@host",
+        "w://1-ai-gateway-auth.k@host",
+    ] {
+        scrubbing_is_sound(text.as_bytes(), &[1]);
+    }
 }
 
 #[test]

@@ -25,11 +25,12 @@ fn followed(stream: &[u8], pieces: &[u8]) -> Frames {
 /// # Panics
 /// When one does not hold.
 pub fn following_is_sound(stream: &[u8], pieces: &[u8]) {
-    let expected = close_frame(stream);
+    let expected = whole_frames(stream);
     for pieces in [&[][..], &[1], pieces] {
         let frames = followed(stream, pieces);
-        let found = frames.has_close().then(|| frames.close_code());
-        assert_eq!(found, expected, "the Close frame of a stream in pieces of {pieces:?}");
+        let close = frames.has_close().then(|| frames.close_code());
+        let found = (close, frames.messages(), frames.is_valid());
+        assert_eq!(found, expected, "the frames of a stream in pieces of {pieces:?}");
         assert!(frames.has_close() || frames.close_code().is_none(), "a code without a Close frame");
     }
     following_frame_by_frame_is_sound(stream);
@@ -74,32 +75,50 @@ fn following_frame_by_frame_is_sound(stream: &[u8]) {
     assert_eq!((frames.is_between(), frames.is_over()), (whole.is_between(), whole.is_over()));
 }
 
-/// The code of the first Close frame, if there is one and it has one, read from a whole stream.
-fn close_frame(mut stream: &[u8]) -> Option<Option<u16>> {
-    loop {
-        let (&[first, second], rest) = stream.split_first_chunk()?;
-        let (length, rest) = match second & 0x7f {
-            126 => {
-                rest.split_first_chunk().map(|(wide, rest)| (u64::from(u16::from_be_bytes(*wide)), rest))?
-            }
-            127 => rest.split_first_chunk().map(|(wide, rest)| (u64::from_be_bytes(*wide), rest))?,
-            short => (u64::from(short), rest),
-        };
-        let (mask, payload) = match second & 0x80 {
-            0 => ([0; 4], rest),
-            _ => rest.split_first_chunk().map(|(mask, rest)| (*mask, rest))?,
-        };
+/// What a reader of whole frames finds: the code of the first Close frame, if there is one and it has
+/// one; how many messages came before; and whether all of it is framing.
+fn whole_frames(stream: &[u8]) -> (Option<Option<u16>>, u64, bool) {
+    let (mut rest, mut messages) = (stream, 0);
+    while let Some(Header { first, second, length, mask, payload }) = header(rest) {
         let is_control = first & 0x08 != 0;
         let is_unknown = !matches!(first & 0x0f, 0 | 1 | 2 | 8 | 9 | 10);
         // A control frame is whole, and its length is one of the short ones.
         if is_unknown || length > u64::MAX / 2 || (is_control && (first & 0x80 == 0 || second & 0x7f > 125)) {
-            return None;
+            return (None, messages, false);
         }
         if first & 0x0f == 8 {
             let code = payload.first_chunk().filter(|_| length >= 2);
             let [high, low, ..] = mask;
-            return Some(code.map(|[first, second]| u16::from_be_bytes([first ^ high, second ^ low])));
+            let code = code.map(|[first, second]| u16::from_be_bytes([first ^ high, second ^ low]));
+            return (Some(code), messages, true);
         }
-        stream = payload.get(usize::try_from(length).ok()?..)?;
+        messages += u64::from(!is_control && first & 0x80 != 0);
+        let behind = usize::try_from(length).ok().and_then(|length| payload.get(length..));
+        rest = behind.unwrap_or_default();
     }
+    (None, messages, true)
+}
+
+/// A frame's header, and what stands behind it.
+struct Header<'a> {
+    first: u8,
+    second: u8,
+    length: u64,
+    mask: [u8; 4],
+    payload: &'a [u8],
+}
+
+/// The header at the beginning of a stream, if all of it is there.
+fn header(stream: &[u8]) -> Option<Header<'_>> {
+    let (&[first, second], rest) = stream.split_first_chunk()?;
+    let (length, rest) = match second & 0x7f {
+        126 => rest.split_first_chunk().map(|(wide, rest)| (u64::from(u16::from_be_bytes(*wide)), rest))?,
+        127 => rest.split_first_chunk().map(|(wide, rest)| (u64::from_be_bytes(*wide), rest))?,
+        short => (u64::from(short), rest),
+    };
+    let (mask, payload) = match second & 0x80 {
+        0 => ([0; 4], rest),
+        _ => rest.split_first_chunk().map(|(mask, rest)| (*mask, rest))?,
+    };
+    Some(Header { first, second, length, mask, payload })
 }

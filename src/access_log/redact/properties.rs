@@ -4,7 +4,7 @@
 use url::form_urlencoded;
 
 use super::RedactedTarget;
-use crate::handshake::Presented;
+use crate::handshake::{Presented, head::Head, properties::Setting};
 
 #[cfg(test)]
 mod generated;
@@ -20,8 +20,12 @@ const LONGEST_TEXT: usize = 2500;
 const WHOLE_QUERY: usize = 300;
 
 fn redact(target: &[u8]) -> String {
+    redact_own(target, &Presented::default())
+}
+
+fn redact_own(target: &[u8], presented: &Presented<'_>) -> String {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    RedactedTarget::of(target, &owned(&SHOW), &owned(&CREDENTIAL), &Presented::default()).as_str().to_owned()
+    RedactedTarget::of(target, &owned(&SHOW), &owned(&CREDENTIAL), presented).as_str().to_owned()
 }
 
 /// The laws of redaction for any bytes as a target, `filler` being what may stand where it hides.
@@ -29,6 +33,7 @@ fn redact(target: &[u8]) -> String {
 /// # Panics
 /// When one does not hold.
 pub fn redacting_is_sound(target: &[u8], filler: &[u8]) {
+    hides_what_is_presented(target, filler);
     let text = redact(target);
     let is_allowed = |character: char| character == '…' || (character.is_ascii_graphic() && character != '"');
     assert!(text.chars().all(is_allowed), "a character that is not allowed in a line");
@@ -49,6 +54,32 @@ pub fn redacting_is_sound(target: &[u8], filler: &[u8]) {
         let (path, _) = halves(target, b'?');
         assert_eq!(text, redact(path), "the presence of a hidden query changes a line that is cut before it");
     }
+}
+
+/// How a request presents a credential; `@` stands for it.
+const HEADS: [&str; 5] = [
+    "GET / HTTP/1.1\r\nHost: h\r\nX-Session-API-Key: @\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer @\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nCookie: a=b; Session-Key=@\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Protocol: a, @\r\n\r\n",
+    "GET /?session_api_key=@ HTTP/1.1\r\nHost: h\r\n\r\n",
+];
+
+/// Whatever stretch of the target the request presents as its credential, nothing shows it; `filler`
+/// chooses which, and how.
+fn hides_what_is_presented(target: &[u8], filler: &[u8]) {
+    let number = |at: usize| filler.get(at).copied().map_or(0, usize::from);
+    let rest = target.get(number(0)..).unwrap_or_default();
+    let credential = rest.get(..8 + number(1)).unwrap_or(rest).trim_ascii();
+    // Only the field can carry what ends a value elsewhere.
+    let is_plain = !credential.iter().any(|byte| b",;&".contains(byte));
+    let head = HEADS.get(number(2) % HEADS.len()).filter(|_| is_plain).unwrap_or(&HEADS[0]);
+    let Some((before, behind)) = head.split_once('@') else { return };
+    let head = [before.as_bytes(), credential, behind.as_bytes()].concat();
+    let Ok(head) = Head::parse(&head, HEADS.len()) else { return };
+    let text = redact_own(target, &Presented::of(&head, &Setting::numbered(0).rules));
+    let is_shown = text.as_bytes().windows(credential.len().max(8)).any(|window| window == credential);
+    assert!(!is_shown, "what is presented is shown");
 }
 
 /// Whether a shown path is what the target begins with, escapes undone.

@@ -93,6 +93,14 @@ fn what_is_shown_of_a_credential_that_is_cut_is_looked_for_too() {
 }
 
 #[test]
+fn what_reaches_from_one_part_into_the_next_is_not_shown() {
+    check_own("/a/0123?limit=45678", "X-Session-API-Key: 0123?limit=45678\r\n", "/a/…");
+    check_own("/a?limit=0123&limit=45678", "X-Session-API-Key: 0123&limit=4\r\n", "/a?limit=…");
+    // Not even what was put there in its place.
+    check_own("/a/0123=?limit=0123", "X-Session-API-Key: 0123…?limit=\r\n", "/a/…");
+}
+
+#[test]
 fn what_is_too_short_to_be_a_credential_hides_nothing() {
     check_own("/sockets/events/1", "X-Session-API-Key: sockets\r\nCookie: key=1\r\n", "/sockets/events/1");
     check_own("/sockets/events/1", "Cookie: theme=/sockets/\r\n", "/sockets/events/1");

@@ -1,6 +1,8 @@
 //! The rules once more, read plainly: strings instead of slices, lists instead of one pass, and
 //! the `url` crate's reading of a form. It shares no code with what it judges.
 
+use std::net::IpAddr;
+
 use url::form_urlencoded;
 
 use super::Setting;
@@ -149,6 +151,17 @@ pub(super) fn kind(came: &Message) -> Result<Kind, Refusal> {
         true if is_one("sec-websocket-version", &|value| value == b"13") => Ok(Kind::OpeningHandshake),
         true => Err(Refusal::UnsupportedVersion),
     }
+}
+
+/// Who sent it: the first of those it came by, from here backwards, that is not trusted; or the last
+/// that has an address.
+pub(super) fn client(came: &Message, setting: &Setting) -> Option<IpAddr> {
+    let is_trusted =
+        |address: &IpAddr| setting.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical()));
+    let forwarded = came.list("x-forwarded-for");
+    let mut chain = vec![setting.peer?];
+    chain.extend(forwarded.iter().rev().map_while(|address| address.parse::<IpAddr>().ok()));
+    chain.iter().find(|address| !is_trusted(address)).or_else(|| chain.last()).copied()
 }
 
 /// What a request presents.
