@@ -4,6 +4,7 @@
 
 mod access_log;
 mod allocations;
+mod authenticate;
 mod handshake;
 mod samples;
 mod scrub;
@@ -21,6 +22,7 @@ fn main() {
     let mut benchmarks = allocations::Benchmarks::new(criterion);
     handshake::normalising(&mut benchmarks);
     handshake::checking_a_credential(&mut benchmarks);
+    authenticate::finding(&mut benchmarks);
     handshake::judging(&mut benchmarks);
     access_log::redacting(&mut benchmarks);
     access_log::writing_a_line(&mut benchmarks);
