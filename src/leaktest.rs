@@ -1,8 +1,10 @@
 //! `hushgate leaktest`: plants fresh canaries wherever a credential can stand, drives every path on
 //! which a request can end, and searches every byte of every sink for them.
 //!
-//! Against this program by default: a gateway of its own for each log level and each form of the
-//! access log, before an upstream that fails as it is told. Or against a deployment that is running,
+//! Against this program by default: a gateway of its own for each log level, with each form of the
+//! access log and in `require`, before an upstream that fails as it is told. In `require` every canary is
+//! a key, good or not, or stands where a keyring must not have one, and the gateway's own credential is a
+//! canary too. Or against a deployment that is running,
 //! whose files are searched for what they have grown by; with `--upstream` the test plays the agent
 //! server behind it, so that its failures can be driven there as well.
 //!
@@ -31,8 +33,10 @@ mod carriers;
 mod drive;
 mod itself;
 mod paths;
+mod process;
 mod report;
 mod request;
+mod require;
 mod script;
 mod search;
 mod sinks;

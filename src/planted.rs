@@ -46,14 +46,15 @@ pub(crate) fn leak(sink: &str) -> Option<String> {
     }
 }
 
-/// A head for the upstream, with the canary in its request target if that is the sink.
-pub(crate) fn into_target(head: Wiped) -> Wiped {
-    match leak("upstream target") {
-        Some(canary) => {
-            let head = String::from_utf8_lossy(head.as_bytes()).into_owned();
-            let head = head.replacen(" HTTP/1.1\r\n", &format!("?planted={canary} HTTP/1.1\r\n"), 1);
-            Wiped::copy_of(head.as_bytes())
-        }
-        None => head,
-    }
+/// A head for the upstream, with the canary in its request target or in a field if that is the sink.
+pub(crate) fn into_head(head: Wiped) -> Wiped {
+    let (place, planted) = if let Some(canary) = leak("upstream target") {
+        (" HTTP/1.1\r\n", format!("?planted={canary} HTTP/1.1\r\n"))
+    } else if let Some(canary) = leak("upstream fields, in require") {
+        ("\r\n", format!("\r\nX-Planted: {canary}\r\n"))
+    } else {
+        return head;
+    };
+    let head = String::from_utf8_lossy(head.as_bytes()).into_owned();
+    Wiped::copy_of(head.replacen(place, &planted, 1).as_bytes())
 }

@@ -14,6 +14,7 @@ fn a_leak_in_each_sink_is_reported_as_exactly_that_cell() {
         "admin pages",
         "replies",
         "upstream target",
+        "upstream fields, in require",
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_hushgate"))
             .args(["leaktest", "--format", "json"])

@@ -45,7 +45,7 @@ pub(super) async fn run(
     held: Held,
 ) {
     #[cfg(feature = "planted-leaks")]
-    let head = crate::planted::into_target(head);
+    let head = crate::planted::into_head(head);
     let format = snapshot.config.access_log.format;
     let result = tokio::select! {
         biased;

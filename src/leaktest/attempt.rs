@@ -23,6 +23,8 @@ pub(super) struct Made {
     pub(super) sent: Vec<u8>,
     /// Everything that came back.
     pub(super) reply: Vec<u8>,
+    /// What came back to the same on the connections before.
+    pub(super) earlier: Vec<u8>,
 }
 
 impl Made {
@@ -43,12 +45,30 @@ pub(super) async fn make(
     patience: Duration,
     heard: impl Fn(),
 ) -> io::Result<Made> {
-    let connecting = timeout(patience, TcpStream::connect(at)).await;
-    let mut stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    stream.set_nodelay(true)?;
     let mut made = Made::default();
+    // Open until the end, so that there are too many.
+    let mut before = Vec::new();
+    for _ in 0..script.before {
+        let mut stream = connect(at, patience).await?;
+        let mut reply = Vec::new();
+        let _ = timeout(patience, async {
+            stream.write_all(&script.sent).await?;
+            read_head(&mut stream, &mut reply).await
+        })
+        .await;
+        made.earlier.append(&mut reply);
+        before.push(stream);
+    }
+    let mut stream = connect(at, patience).await?;
     let _ = timeout(patience, play(&mut stream, script, &mut made, heard)).await;
     Ok(made)
+}
+
+async fn connect(at: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let connecting = timeout(patience, TcpStream::connect(at)).await;
+    let stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn play(stream: &mut TcpStream, script: &Script, made: &mut Made, heard: impl Fn()) -> io::Result<()> {
@@ -56,7 +76,7 @@ async fn play(stream: &mut TcpStream, script: &Script, made: &mut Made, heard: i
     match script.end {
         End::Closes => return stream.shutdown().await,
         End::Resets => return reset(stream),
-        End::Reads | End::ClosesWhenAnswered | End::ResetsWhenAnswered => {}
+        End::Reads | End::ClosesWhenAnswered | End::ClosesWhenTold | End::ResetsWhenAnswered => {}
     }
     // Who is refused before all is sent has an answer all the same.
     let answered = read_head(stream, &mut made.reply).await;
@@ -70,6 +90,10 @@ async fn play(stream: &mut TcpStream, script: &Script, made: &mut Made, heard: i
             reset(stream)
         }
         End::ClosesWhenAnswered => stream.shutdown().await,
+        End::ClosesWhenTold => {
+            stream.read_buf(&mut made.reply).await?;
+            stream.shutdown().await
+        }
         End::Closes | End::Reads | End::Resets => read_to_end(stream, &mut made.reply).await,
     }
 }

@@ -8,7 +8,11 @@ use base64::{
 };
 use rustls::crypto::SecureRandom;
 
-use super::{LeaktestError, carriers::Carrier, paths::Path};
+use super::{
+    LeaktestError,
+    carriers::{Carrier, Place},
+    paths::Path,
+};
 
 /// How many bytes tell that a value is a canary of this run, at its beginning and at its end: a
 /// piece that was cut off on either side is found too.
@@ -27,6 +31,21 @@ pub(super) struct Cell {
     pub(super) carrier: Carrier,
     /// What happens to the request that carries it.
     pub(super) path: Path,
+}
+
+impl Cell {
+    /// Every one that can be played.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Path::ALL.into_iter().flat_map(|path| {
+            let carriers = Carrier::ALL.into_iter().filter(move |carrier| path.carries(*carrier));
+            carriers.map(move |carrier| Self { carrier, path })
+        })
+    }
+
+    /// Whether a request carries it, and not a file.
+    pub(super) fn is_sent(self) -> bool {
+        self.carrier.place() != Place::File
+    }
 }
 
 /// The canaries of one run.

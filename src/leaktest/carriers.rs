@@ -33,6 +33,8 @@ pub(super) enum Carrier {
     PlainQuery,
     /// The credential field.
     Field,
+    /// The credential field of a request that is no opening handshake.
+    PlainField,
     /// The credential field, spelled with underscores.
     FieldUnderscores,
     /// `Authorization: Bearer C`
@@ -69,9 +71,17 @@ pub(super) enum Carrier {
     Body,
     /// A trailer field behind a body in chunks.
     Trailer,
+    /// The file of the credential that the agent server knows the gateway by.
+    OwnCredential,
+    /// A keyring, where the digest of a key has to be.
+    KeyringDigest,
+    /// A keyring, in the name of a key.
+    KeyringName,
+    /// A keyring, without quotes.
+    KeyringWithoutQuotes,
 }
 
-/// When on the wire a carrier comes.
+/// When a carrier comes, and on which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the head of an opening handshake.
@@ -82,6 +92,8 @@ pub(super) enum Place {
     PlainBody,
     /// Behind the 101.
     Message,
+    /// In a file beside the configuration, and in no request.
+    File,
 }
 
 /// What the deployment calls things.
@@ -110,7 +122,7 @@ impl Default for Names {
 
 impl Carrier {
     /// All of them, as the matrix shows them.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 34] = [
         Self::Query,
         Self::QueryAmongOthers,
         Self::QueryFirstOfTwo,
@@ -122,6 +134,7 @@ impl Carrier {
         Self::QueryWithoutName,
         Self::PlainQuery,
         Self::Field,
+        Self::PlainField,
         Self::FieldUnderscores,
         Self::Bearer,
         Self::Basic,
@@ -140,6 +153,10 @@ impl Carrier {
         Self::CloseReason,
         Self::Body,
         Self::Trailer,
+        Self::OwnCredential,
+        Self::KeyringDigest,
+        Self::KeyringName,
+        Self::KeyringWithoutQuotes,
     ];
 
     /// The words for people and for machines.
@@ -156,6 +173,7 @@ impl Carrier {
             Self::QueryWithoutName => "query, no name",
             Self::PlainQuery => "query of a plain request",
             Self::Field => "field",
+            Self::PlainField => "field of a plain request",
             Self::FieldUnderscores => "field, with underscores",
             Self::Bearer => "Authorization: Bearer",
             Self::Basic => "Authorization: Basic",
@@ -174,17 +192,31 @@ impl Carrier {
             Self::CloseReason => "close reason",
             Self::Body => "body",
             Self::Trailer => "trailer",
+            Self::OwnCredential => "our own credential",
+            Self::KeyringDigest => "keyring, as a digest",
+            Self::KeyringName => "keyring, in a name",
+            Self::KeyringWithoutQuotes => "keyring, without quotes",
         }
     }
 
-    /// When on the wire it comes.
+    /// When it comes, and on which way.
     pub(super) const fn place(self) -> Place {
         match self {
             Self::FirstMessage | Self::CloseReason => Place::Message,
             Self::Body | Self::Trailer => Place::PlainBody,
-            Self::PlainQuery => Place::PlainHead,
+            Self::PlainQuery | Self::PlainField => Place::PlainHead,
+            Self::OwnCredential | Self::KeyringDigest | Self::KeyringName | Self::KeyringWithoutQuotes => {
+                Place::File
+            }
             _ => Place::Handshake,
         }
+    }
+
+    /// Whether a gateway in `require` is asked with it: it carries a key there, or what such a gateway is
+    /// configured with.
+    pub(super) const fn is_of_require(self) -> bool {
+        matches!(self, Self::Query | Self::PlainQuery | Self::Field | Self::PlainField)
+            || matches!(self.place(), Place::File)
     }
 
     /// Whether what stands in the request target goes on upstream as it came, because it is no
@@ -203,12 +235,12 @@ impl Carrier {
         )
     }
 
-    /// A request that carries `canary` here, and is valid but for that.
+    /// A request that carries `canary` here, and is valid but for that; what stands in a file is in none.
     pub(super) fn request(self, canary: &str, names: &Names) -> Request {
         let Names { host, path, parameter, field } = names;
         let mut request = match self.place() {
             Place::Handshake | Place::Message => Request::handshake(host, path),
-            Place::PlainHead | Place::PlainBody => Request::plain(host, path),
+            Place::PlainHead | Place::PlainBody | Place::File => Request::plain(host, path),
         };
         let target = match self {
             Self::Query | Self::PlainQuery => format!("{path}?{parameter}={canary}"),
@@ -236,7 +268,7 @@ impl Carrier {
         };
         request.target = target;
         match self {
-            Self::Field => request.add(field, canary),
+            Self::Field | Self::PlainField => request.add(field, canary),
             Self::FieldUnderscores => request.add(&field.replace('-', "_"), canary),
             Self::Bearer => request.add("Authorization", &format!("Bearer {canary}")),
             Self::Basic => {

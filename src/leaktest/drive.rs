@@ -1,6 +1,7 @@
 //! Plants the canaries of one run: every cell's request, many at once.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -45,20 +46,16 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Makes the canaries of the cells of these paths.
+    /// Makes the canaries of these cells.
     ///
     /// # Errors
     /// There are no random bytes.
     pub(super) fn new(
-        paths: &[Path],
+        cells: impl IntoIterator<Item = Cell>,
         names: Names,
         patience: Duration,
         refused: Refused,
     ) -> Result<Self, LeaktestError> {
-        let cells = paths.iter().flat_map(|path| {
-            let carriers = Carrier::ALL.into_iter().filter(|carrier| path.carries(*carrier));
-            carriers.map(|carrier| Cell { carrier, path: *path })
-        });
         let canaries = Canaries::new(cells)?;
         let search = Search::of(&canaries)?;
         Ok(Self { canaries, search, names, patience, refused, waiting: AtomicUsize::new(0) })
@@ -73,7 +70,8 @@ impl Run {
         (sink, during): (&Sink, &str),
         report: &mut Report,
     ) -> usize {
-        let mut cells: Vec<_> = self.canaries.all().filter(|(cell, _)| choose(cell.path)).collect();
+        let chosen = |cell: &Cell| cell.is_sent() && choose(cell.path);
+        let mut cells: Vec<_> = self.canaries.all().filter(|(cell, _)| chosen(cell)).collect();
         // What waits for a timeout begins first.
         cells.sort_by_key(|(cell, _)| !matches!(cell.path, Path::HeadTimeout | Path::UpstreamSilent));
         self.waiting.store(cells.len(), Ordering::Relaxed);
@@ -90,9 +88,10 @@ impl Run {
         let mut replies = Vec::new();
         while let Some((cell, made)) = made.next().await {
             match made {
-                Ok(Made { sent, reply }) if self.holds(&sent, cell) => {
+                Ok(Made { sent, reply, earlier }) if self.holds(&sent, cell) => {
                     report.planted(cell);
                     answered += usize::from(!reply.is_empty());
+                    replies.extend_from_slice(&earlier);
                     replies.extend_from_slice(&reply);
                     replies.push(b'\n');
                 }
@@ -127,12 +126,12 @@ impl Run {
     }
 
     /// Every cell, with its canary.
-    #[cfg(test)]
     pub(super) fn canaries(&self) -> impl Iterator<Item = (Cell, String)> {
         self.canaries.all()
     }
 
-    fn holds(&self, bytes: &[u8], cell: Cell) -> bool {
+    /// Whether these bytes hold the canary of this cell.
+    pub(super) fn holds(&self, bytes: &[u8], cell: Cell) -> bool {
         let found = self.search.read(bytes).unwrap_or_default();
         found.hits.iter().any(|hit| hit.cell == Some(cell))
     }
@@ -142,7 +141,6 @@ impl Run {
     pub(super) fn look_at(
         &self,
         upstream: &Upstream,
-        paths: &[Path],
         during: &str,
         may_arrive: Option<Carrier>,
         report: &mut Report,
@@ -150,6 +148,7 @@ impl Run {
         let mut found = self.search.read(upstream.lines().as_slice()).unwrap_or_default();
         found.hits.retain(|hit| may_arrive.is_none() || hit.cell.map(|cell| cell.carrier) != may_arrive);
         report.searched(&Sink::UpstreamTarget, &found, during);
+        let paths: BTreeSet<_> = self.canaries.all().map(|(cell, _)| cell.path).collect();
         for path in paths {
             if path.answer().is_some_and(|answer| !upstream.has_given(answer)) {
                 let label = path.label();

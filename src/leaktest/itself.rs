@@ -2,28 +2,22 @@
 
 use std::{
     fs::{self, File},
-    io,
     net::{Ipv4Addr, SocketAddr},
     path::Path as FilePath,
-    process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
 };
 
 use futures_util::future::try_join_all;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     LeaktestError,
+    canary::Cell,
     carriers::{Carrier, Names},
     drive::{Refused, Run},
     paths::Path,
+    process::{Gateway, PATIENCE, Room},
     report::Report,
+    require,
     sinks::Sink,
     upstream::Upstream,
 };
@@ -35,34 +29,68 @@ const LEVELS: [Option<&str>; 5] = [None, Some("warn"), Some("info"), Some("debug
 /// How many gateways are tested at once.
 const AT_ONCE: usize = 2;
 
-/// How long anything may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The pages that are asked for, metrics apart.
-const PAGES: [&str; 4] = ["/livez", "/readyz", "/", "/no/such/page"];
-
-/// How the access log looks, and what becomes of the query of plain requests.
-#[derive(Clone, Copy)]
+/// What a gateway is configured for.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// Every default.
     Json,
-    /// The other form; and the query stays, so that it reaches the proxy's library.
+    /// The other form of the access log; and the query stays, so that it reaches the proxy's library.
     Text,
+    /// It decides itself who may in.
+    Require,
 }
 
 impl Form {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Json, Self::Text, Self::Require];
+
     /// The values of `handshake.plain_requests` and `access_log.format`.
     const fn settings(self) -> (&'static str, &'static str) {
         match self {
-            Self::Json => ("strip", "json"),
+            Self::Json | Self::Require => ("strip", "json"),
             Self::Text => ("forward", "text"),
+        }
+    }
+
+    /// How a report tells what was found with it from the rest.
+    fn during(self, level: Option<&str>) -> String {
+        let level = level.map_or_else(|| "no RUST_LOG".to_owned(), |level| format!("RUST_LOG={level}"));
+        let (_, format) = self.settings();
+        let mode = if self == Self::Require { ", in require" } else { "" };
+        format!(", with {level} and a log as {format}{mode}")
+    }
+
+    /// The whole configuration.
+    fn configuration(self, upstream: SocketAddr) -> String {
+        let (plain, format) = self.settings();
+        let (credential, authentication) = match self {
+            Self::Json | Self::Text => ("", ""),
+            Self::Require => (
+                "credential_file = \"agent-server.key\"\n",
+                "[authentication]\nmode = \"require\"\nkeyring = \"keyring.toml\"\n",
+            ),
+        };
+        format!(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{upstream}\"\n{credential}\
+             [handshake]\nplain_requests = \"{plain}\"\n{authentication}\
+             [access_log]\npath = \"access.log\"\nformat = \"{format}\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+             [limits]\nhead_timeout = \"1s\"\nhandshake_timeout = \"1s\"\nresponse_timeout = \"1s\"\n\
+             [drain]\ntimeout = \"1s\"\n"
+        )
+    }
+
+    /// Whether this cell is played.
+    fn plays(self, cell: Cell) -> bool {
+        match self {
+            Self::Json | Self::Text => cell.is_sent() && !cell.path.needs_require(),
+            Self::Require => cell.carrier.is_of_require(),
         }
     }
 
     /// What goes on in the request target because it was configured so.
     const fn may_arrive(self) -> Option<Carrier> {
         match self {
-            Self::Json => None,
+            Self::Json | Self::Require => None,
             Self::Text => Some(Carrier::PlainQuery),
         }
     }
@@ -75,13 +103,13 @@ impl Form {
 pub(super) async fn test(program: &FilePath) -> Result<Report, LeaktestError> {
     let folder = Folder::new("leaktest").map_err(LeaktestError::Folder)?;
     let places = Semaphore::new(AT_ONCE);
-    let runs = LEVELS.into_iter().flat_map(|level| [(level, Form::Json), (level, Form::Text)]);
+    let runs = LEVELS.into_iter().flat_map(|level| Form::ALL.map(|form| (level, form)));
     let runs = runs.enumerate().map(|(number, (level, form))| {
         let (folder, places) = (folder.path().join(number.to_string()), &places);
         async move {
             let _place = places.acquire().await;
             fs::create_dir(&folder).map_err(LeaktestError::Folder)?;
-            run(program, &folder, level, form).await
+            run(&Room { program, folder: &folder, level }, form).await
         }
     });
     let mut report = Report::default();
@@ -92,32 +120,32 @@ pub(super) async fn test(program: &FilePath) -> Result<Report, LeaktestError> {
 }
 
 /// Tests one gateway from its start to its end.
-async fn run(
-    program: &FilePath,
-    folder: &FilePath,
-    level: Option<&str>,
-    form: Form,
-) -> Result<Report, LeaktestError> {
+async fn run(room: &Room<'_>, form: Form) -> Result<Report, LeaktestError> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut upstream = Upstream::listen(free).await.map_err(|error| LeaktestError::Upstream(free, error))?;
-    let mut gateway = Gateway::start(program, folder, level, form, upstream.address()).await?;
-    let run = Run::new(&Path::ALL, Names::default(), PATIENCE, Refused::Trouble)?;
-    let (_, format) = form.settings();
-    let level_name = level.map_or_else(|| "no RUST_LOG".to_owned(), |level| format!("RUST_LOG={level}"));
-    let during = format!(", with {level_name} and a log as {format}");
-    let replies = (&Sink::Replies, during.as_str());
+    let cells = Cell::all().filter(|cell| form.plays(*cell));
+    let run = Run::new(cells, Names::default(), PATIENCE, Refused::Trouble)?;
+    let during = form.during(room.level);
     let mut report = Report::default();
-    let is_late = |path| matches!(path, Path::Drained | Path::UpstreamDown | Path::AskedOfAdmin);
+    room.write("gateway.toml", &form.configuration(upstream.address()))?;
+    if form == Form::Require {
+        require::prepare(room, &run, &during, &mut report).await?;
+    }
+    let mut gateway = Gateway::start(room).await?;
+    let replies = (&Sink::Replies, during.as_str());
     let mut answered = run.play(gateway.address, |path| !is_late(path), replies, &mut report).await;
     let asked = (&Sink::AdminPages, during.as_str());
     run.play(gateway.admin, |path| path == Path::AskedOfAdmin, asked, &mut report).await;
+    if form == Form::Require {
+        answered += require::play(room, &gateway, &run, &during, &mut report).await?;
+    }
     // These stay open until the gateway is told to end, when nobody listens upstream any more.
     let mut drained = Report::default();
     let draining = run.play(gateway.address, |path| path == Path::Drained, replies, &mut drained);
     let ending = async {
         // A socket that never opens is a finding of its own.
         let _ = timeout(PATIENCE, run.all_answered()).await;
-        run.look_at(&upstream, &Path::ALL, &during, form.may_arrive(), &mut report);
+        run.look_at(&upstream, &during, form.may_arrive(), &mut report);
         upstream.go_down().await;
         let down = |path| path == Path::UpstreamDown;
         let answered = run.play(gateway.address, down, replies, &mut report).await;
@@ -131,8 +159,20 @@ async fn run(
     if !status.success() {
         report.troubles.insert(format!("a gateway ended badly{during}: {status}"));
     }
-    look_at_files(&run, folder, &during, answered, &mut report)?;
+    look_at_files(&run, room.folder, &during, answered, &mut report)?;
+    if form == Form::Require {
+        let log = fs::read(room.folder.join("access.log")).map_err(LeaktestError::Folder)?;
+        require::look_at(&run, &upstream.fields(), &log, &during, &mut report);
+    }
     Ok(report)
+}
+
+/// What is not played together with everything else.
+const fn is_late(path: Path) -> bool {
+    matches!(
+        path,
+        Path::Drained | Path::UpstreamDown | Path::AskedOfAdmin | Path::TooManyAttempts | Path::KeyRevoked
+    )
 }
 
 /// Searches what a gateway has written.
@@ -159,115 +199,4 @@ fn look_at_files(
         report.troubles.insert(format!("{answered} answers but {lines} lines in the log{during}"));
     }
     Ok(())
-}
-
-/// A gateway that is running, and is killed when it is dropped.
-struct Gateway {
-    child: Child,
-    address: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Gateway {
-    async fn start(
-        program: &FilePath,
-        folder: &FilePath,
-        level: Option<&str>,
-        form: Form,
-        upstream: SocketAddr,
-    ) -> Result<Self, LeaktestError> {
-        let (plain, format) = form.settings();
-        let text = format!(
-            "[listen]\naddress = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{upstream}\"\n\
-             [handshake]\nplain_requests = \"{plain}\"\n\
-             [access_log]\npath = \"access.log\"\nformat = \"{format}\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [limits]\nhead_timeout = \"1s\"\nhandshake_timeout = \"1s\"\nresponse_timeout = \"1s\"\n\
-             [drain]\ntimeout = \"1s\"\n"
-        );
-        let create = |name| File::create(folder.join(name));
-        fs::write(folder.join("gateway.toml"), text).map_err(LeaktestError::Folder)?;
-        let mut command = Command::new(program);
-        command
-            .args(["run", "--config", "gateway.toml"])
-            .current_dir(folder)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(create("stdout").map_err(LeaktestError::Folder)?)
-            .stderr(create("stderr").map_err(LeaktestError::Folder)?);
-        if let Some(level) = level {
-            command.env("RUST_LOG", level);
-        }
-        #[cfg(feature = "planted-leaks")]
-        command.envs(std::env::var_os(crate::planted::VARIABLE).map(|sink| (crate::planted::VARIABLE, sink)));
-        let child = command.spawn().map_err(LeaktestError::Gateway)?;
-        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut gateway = Self { child, address: nowhere, admin: nowhere };
-        let bound = timeout(PATIENCE, bound(&folder.join("stderr"))).await;
-        let silent = |_| LeaktestError::Gateway(io::ErrorKind::TimedOut.into());
-        (gateway.address, gateway.admin) = bound.map_err(silent)?;
-        Ok(gateway)
-    }
-
-    /// Searches every admin page.
-    async fn keep_pages(&self, run: &Run, during: &str, report: &mut Report) -> Result<(), LeaktestError> {
-        let mut pages = Vec::new();
-        for page in PAGES {
-            pages.extend(self.page(page).await.map_err(LeaktestError::Gateway)?);
-        }
-        let metrics = self.page("/metrics").await.map_err(LeaktestError::Gateway)?;
-        if !metrics.starts_with(b"HTTP/1.1 200 ") {
-            report.troubles.insert(format!("there are no metrics{during}"));
-        }
-        for (sink, bytes) in [(Sink::Metrics, metrics), (Sink::AdminPages, pages)] {
-            report.searched(&sink, &run.search.read(bytes.as_slice()).unwrap_or_default(), during);
-        }
-        Ok(())
-    }
-
-    async fn page(&self, path: &str) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(self.admin).await?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
-        let mut answer = Vec::new();
-        let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-        read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        Ok(answer)
-    }
-
-    /// Has it drain, and waits until it is gone.
-    async fn end(&mut self) -> Result<ExitStatus, LeaktestError> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
-            .map_err(|error| LeaktestError::Gateway(error.into()))?;
-        let gone = async {
-            loop {
-                if let Some(status) = self.child.try_wait().map_err(LeaktestError::Gateway)? {
-                    return Ok(status);
-                }
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let silent = |_| LeaktestError::Gateway(io::ErrorKind::TimedOut.into());
-        timeout(PATIENCE, gone).await.map_err(silent)?
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // Both fail only when it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The two addresses, once a gateway has said them.
-async fn bound(said: &FilePath) -> (SocketAddr, SocketAddr) {
-    loop {
-        let text = fs::read_to_string(said).unwrap_or_default();
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let address = |before| whole.lines().find_map(|line| line.strip_prefix(before)?.parse().ok());
-        if let (Some(address), Some(admin)) = (address("hushgate listens on "), address("hushgate admin on "))
-        {
-            return (address, admin);
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
 }

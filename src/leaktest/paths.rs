@@ -5,6 +5,7 @@ use super::{
     answers::Answer,
     carriers::{Carrier, Place},
 };
+use crate::authenticate::Denial;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,11 +82,31 @@ pub(super) enum Path {
     Drained,
     /// The request goes to the admin listener.
     AskedOfAdmin,
+    /// The key is in no keyring.
+    KeyUnknown,
+    /// The key's time is over.
+    KeyExpired,
+    /// The key's time has not come.
+    KeyNotYetValid,
+    /// The key may be presented by another carrier only.
+    KeyOtherCarrier,
+    /// The key is presented by a page that may not.
+    KeyOtherOrigin,
+    /// The key holds as many sockets as it may.
+    TooManySockets,
+    /// The key is wrong, and so were those before it from this address.
+    TooManyAttempts,
+    /// The key is taken out of the keyring while its socket is open.
+    KeyRevoked,
+    /// The keyring or the credential of the gateway cannot be used when it starts.
+    FilesBadAtStart,
+    /// The keyring or the credential of the gateway cannot be used when they are read again.
+    FilesBadAtReload,
 }
 
 impl Path {
     /// All of them, as the matrix shows them.
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 46] = [
         Self::Answered,
         Self::Refused,
         Self::UpstreamDown,
@@ -122,6 +143,16 @@ impl Path {
         Self::NotFraming,
         Self::Drained,
         Self::AskedOfAdmin,
+        Self::KeyUnknown,
+        Self::KeyExpired,
+        Self::KeyNotYetValid,
+        Self::KeyOtherCarrier,
+        Self::KeyOtherOrigin,
+        Self::TooManySockets,
+        Self::TooManyAttempts,
+        Self::KeyRevoked,
+        Self::FilesBadAtStart,
+        Self::FilesBadAtReload,
     ];
 
     /// The words for people and for machines.
@@ -163,6 +194,16 @@ impl Path {
             Self::NotFraming => "no framing behind the 101",
             Self::Drained => "gateway drained",
             Self::AskedOfAdmin => "asked of the admin listener",
+            Self::KeyUnknown => "key unknown",
+            Self::KeyExpired => "key expired",
+            Self::KeyNotYetValid => "key not yet valid",
+            Self::KeyOtherCarrier => "key by another carrier",
+            Self::KeyOtherOrigin => "key from another page",
+            Self::TooManySockets => "too many sockets",
+            Self::TooManyAttempts => "too many attempts",
+            Self::KeyRevoked => "key revoked",
+            Self::FilesBadAtStart => "files bad at a start",
+            Self::FilesBadAtReload => "files bad at a reload",
         }
     }
 
@@ -170,7 +211,11 @@ impl Path {
     pub(super) const fn answer(self) -> Option<Answer> {
         Some(match self {
             Self::Answered | Self::NotFraming => Answer::Agree,
-            Self::Drained | Self::ResetsOpened | Self::ClosesInFrame => Answer::Hold,
+            Self::Drained
+            | Self::ResetsOpened
+            | Self::ClosesInFrame
+            | Self::TooManySockets
+            | Self::KeyRevoked => Answer::Hold,
             Self::Refused => Answer::Refuse,
             Self::UpstreamResets => Answer::Reset,
             Self::UpstreamCloses => Answer::Close,
@@ -197,7 +242,27 @@ impl Path {
 
     /// Whether it can be driven with a gateway only that is ours to configure and to end.
     pub(super) const fn needs_own_gateway(self) -> bool {
-        matches!(self, Self::Drained | Self::AskedOfAdmin)
+        matches!(self, Self::Drained | Self::AskedOfAdmin) || self.needs_require()
+    }
+
+    /// Whether only a gateway in `require` treats anybody so.
+    pub(super) const fn needs_require(self) -> bool {
+        self.outcome().is_some() || matches!(self, Self::FilesBadAtStart | Self::FilesBadAtReload)
+    }
+
+    /// What the access log of a gateway in `require` says of it.
+    pub(super) const fn outcome(self) -> Option<&'static str> {
+        Some(match self {
+            Self::KeyUnknown => Denial::Unknown.label(),
+            Self::KeyExpired => Denial::Expired.label(),
+            Self::KeyNotYetValid => Denial::NotYetValid.label(),
+            Self::KeyOtherCarrier => Denial::Carrier.label(),
+            Self::KeyOtherOrigin => Denial::Origin.label(),
+            Self::TooManySockets => Denial::TooManySockets.label(),
+            Self::TooManyAttempts => Denial::TooManyAttempts.label(),
+            Self::KeyRevoked => "revoked",
+            _ => return None,
+        })
     }
 
     /// Whether this carrier can come so far on it.
@@ -207,7 +272,18 @@ impl Path {
             Self::UpstreamResetsOpened | Self::Drained | Self::ResetsOpened => {
                 matches!(place, Place::Handshake | Place::Message)
             }
-            Self::Answered => true,
+            // The agent server gets the gateway's own credential with every request, and with these at least.
+            Self::Answered => !matches!(place, Place::File) || matches!(carrier, Carrier::OwnCredential),
+            Self::KeyUnknown
+            | Self::KeyExpired
+            | Self::KeyNotYetValid
+            | Self::KeyOtherCarrier
+            | Self::KeyOtherOrigin
+            | Self::TooManyAttempts => {
+                matches!(carrier, Carrier::Query | Carrier::Field | Carrier::PlainField)
+            }
+            Self::TooManySockets | Self::KeyRevoked => matches!(carrier, Carrier::Query | Carrier::Field),
+            Self::FilesBadAtStart | Self::FilesBadAtReload => matches!(place, Place::File),
             Self::ClosesInFrame | Self::NotFraming => matches!(carrier, Carrier::FirstMessage),
             Self::NotHttp => matches!(carrier, Carrier::Query),
             Self::OldVersion
@@ -223,7 +299,7 @@ impl Path {
             | Self::TooManyFields => {
                 matches!(place, Place::Handshake | Place::PlainHead)
             }
-            _ => !matches!(place, Place::Message),
+            _ => !matches!(place, Place::Message | Place::File),
         }
     }
 }

@@ -161,7 +161,8 @@ impl Report {
     pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
         let mut cells = Vec::new();
         for cell in &self.planted {
-            cells.extend(self.sinks.iter().map(|searched| self.json_cell(*cell, &searched.sink)));
+            let sinks = self.sinks.iter().filter(|searched| searched.sink.concerns(*cell));
+            cells.extend(sinks.map(|searched| self.json_cell(*cell, &searched.sink)));
         }
         // What is too short to tell its cell is a leak all the same.
         cells.extend(self.leaks.iter().filter(|leak| leak.cell.is_none()).map(|leak| JsonCell {
@@ -248,7 +249,7 @@ impl Report {
             let is_in =
                 |leak: &&Leak| leak.sink == *sink && leak.cell.is_some_and(|it| it.carrier == carrier);
             let word = match self.leaks.iter().filter(is_in).count() {
-                0 if cells.iter().all(|cell| sink.may_hold(*cell)) => "-".to_owned(),
+                0 if cells.iter().all(|cell| sink.may_hold(*cell) || !sink.concerns(*cell)) => "-".to_owned(),
                 0 => "clean".to_owned(),
                 leaks => format!("LEAKED {leaks}"),
             };

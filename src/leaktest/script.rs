@@ -9,6 +9,9 @@ use super::{
 /// Longer than any head that is let in.
 const OVERSIZE: usize = 80 * 1024;
 
+/// As many failed attempts as an address has in a minute.
+const ATTEMPTS: usize = 20;
+
 /// More field lines than are let in.
 const TOO_MANY: usize = 300;
 
@@ -25,10 +28,14 @@ pub(super) enum End {
     ResetsWhenAnswered,
     /// Closes when something of an answer has come.
     ClosesWhenAnswered,
+    /// Closes when something has come behind the answer.
+    ClosesWhenTold,
 }
 
 /// What a client does from its first byte to its end.
 pub(super) struct Script {
+    /// How often the same is sent before, each time on another connection.
+    pub(super) before: usize,
     /// What is sent at once.
     pub(super) sent: Vec<u8>,
     /// What is sent behind a 101.
@@ -66,7 +73,12 @@ impl Path {
             Self::NotFraming => opened = [&[0xff; 14], canary.as_bytes()].concat(),
             _ => {}
         }
-        Script { sent, opened, end: self.end() }
+        let before = match self {
+            Self::TooManySockets => 1,
+            Self::TooManyAttempts => ATTEMPTS,
+            _ => 0,
+        };
+        Script { before, sent, opened, end: self.end() }
     }
 
     /// How the client ends.
@@ -76,6 +88,7 @@ impl Path {
             Self::ResetsInHead | Self::ResetsBehindHead => End::Resets,
             Self::ResetsInAnswer | Self::ResetsOpened => End::ResetsWhenAnswered,
             Self::ClosesInFrame => End::ClosesWhenAnswered,
+            Self::KeyRevoked => End::ClosesWhenTold,
             _ => End::Reads,
         }
     }
@@ -97,6 +110,7 @@ impl Path {
             Self::OldVersion => request.version = "HTTP/1.0",
             Self::InvalidHandshake => request.nonce = "short",
             Self::UnsupportedVersion => request.websocket = Some("8"),
+            Self::KeyOtherOrigin => request.add("Origin", "https://evil.example"),
             Self::NominatedField => request.add("Connection", field),
             _ => {}
         }

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     canary::Cell,
+    carriers::Carrier,
     search::{Found, Search},
 };
 
@@ -30,6 +31,8 @@ pub(super) enum Sink {
     Replies,
     /// The request targets that the upstream receives, which are what its log shows.
     UpstreamTarget,
+    /// The fields that the upstream receives of a gateway in `require`, which hold no key of a caller.
+    UpstreamFields,
     /// A file of the operator's.
     File(PathBuf),
 }
@@ -37,7 +40,13 @@ pub(super) enum Sink {
 impl Sink {
     /// Whether a canary of this cell may be in it, because it is forwarded there as it came.
     pub(super) const fn may_hold(&self, cell: Cell) -> bool {
-        matches!(self, Self::UpstreamTarget) && cell.carrier.stays_in_the_target()
+        let is_told = matches!(self, Self::UpstreamFields) && matches!(cell.carrier, Carrier::OwnCredential);
+        is_told || matches!(self, Self::UpstreamTarget) && cell.carrier.stays_in_the_target()
+    }
+
+    /// Whether it is searched for the canary of this cell.
+    pub(super) const fn concerns(&self, cell: Cell) -> bool {
+        !matches!(self, Self::UpstreamFields) || cell.carrier.is_of_require()
     }
 }
 
@@ -51,6 +60,7 @@ impl fmt::Display for Sink {
             Self::AdminPages => "admin pages",
             Self::Replies => "replies",
             Self::UpstreamTarget => "upstream target",
+            Self::UpstreamFields => "upstream fields, in require",
             Self::File(path) => return path.display().fmt(f),
         })
     }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     LeaktestError, Target,
+    canary::Cell,
     drive::{Refused, Run},
     paths::Path,
     report::{Report, Skipped},
@@ -28,11 +29,12 @@ pub(super) async fn test(target: &Target) -> Result<Report, LeaktestError> {
     };
     let mut report = Report::default();
     let paths = choose(upstream.is_some(), &mut report);
-    let run = Run::new(&paths, target.names.clone(), target.patience, Refused::Skipped)?;
+    let cells = Cell::all().filter(|cell| cell.is_sent() && paths.contains(&cell.path));
+    let run = Run::new(cells, target.names.clone(), target.patience, Refused::Skipped)?;
     let replies = (&Sink::Replies, "");
     run.play(address, |path| path != Path::UpstreamDown, replies, &mut report).await;
     if let Some(upstream) = &mut upstream {
-        run.look_at(upstream, &paths, "", None, &mut report);
+        run.look_at(upstream, "", None, &mut report);
         upstream.go_down().await;
         run.play(address, |path| path == Path::UpstreamDown, replies, &mut report).await;
     }

@@ -8,6 +8,7 @@ use super::{
     paths::Path,
     report::Report,
     request::Request,
+    require::{Files, add},
     search::{Found, Search},
     sinks::{Sink, Watched},
 };
@@ -139,11 +140,17 @@ fn what_was_there_before_is_no_leak_and_what_was_moved_away_is_searched() {
 
 #[test]
 fn every_script_holds_its_canary_and_every_label_is_its_own() {
-    let run = Run::new(&Path::ALL, Names::default(), Duration::ZERO, Refused::Trouble).unwrap();
+    let run = Run::new(Cell::all(), Names::default(), Duration::ZERO, Refused::Trouble).unwrap();
     let mut cells = 0;
     for (cell, canary) in run.canaries() {
-        let script = cell.path.script(cell.carrier.request(&canary, &Names::default()), &canary, "X-Field");
-        let sent = [script.sent, script.opened].concat();
+        let sent = if cell.is_sent() {
+            let request = cell.carrier.request(&canary, &Names::default());
+            let script = cell.path.script(request, &canary, "X-Field");
+            [script.sent, script.opened].concat()
+        } else {
+            let files = Files::bad(cell.carrier, &canary);
+            (files.keyring + &files.credential).into_bytes()
+        };
         let found = run.search.read(sent.as_slice()).unwrap();
         assert!(found.hits.iter().all(|hit| hit.cell == Some(cell)) && !found.hits.is_empty(), "{cell:?}");
         cells += 1;
@@ -192,4 +199,40 @@ fn only_a_test_that_planted_and_searched_is_clean() {
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["cells"][1]["verdict"], "leaked");
     assert_eq!(json["cells"][0]["verdict"], "clean");
+}
+
+#[test]
+fn a_keyring_has_the_keys_of_every_path_but_two_and_a_bad_one_cannot_be_read() {
+    let canaries = Canaries::new(Cell::all().filter(|cell| cell.carrier == Carrier::Field)).unwrap();
+    let mut keyring = String::new();
+    canaries.all().for_each(|(cell, canary)| add(&mut keyring, cell, &canary));
+    let entries = crate::config::keyring::parse(&keyring).unwrap();
+    let has = |path: Path| {
+        let (_, canary) = canaries.all().find(|(cell, _)| cell.path == path).unwrap();
+        entries.iter().any(|entry| entry.digest == crate::secret::Digest::of(canary.as_bytes()))
+    };
+    for (cell, _) in canaries.all() {
+        let is_wrong = matches!(cell.path, Path::KeyUnknown | Path::TooManyAttempts);
+        assert_eq!(has(cell.path), !is_wrong, "{cell:?}");
+    }
+    for carrier in [Carrier::KeyringDigest, Carrier::KeyringName, Carrier::KeyringWithoutQuotes] {
+        let files = Files::bad(carrier, &canaries.all().next().unwrap().1);
+        assert!(crate::config::keyring::parse(&files.keyring).is_err(), "{carrier:?}");
+    }
+}
+
+#[test]
+fn a_caller_s_key_beside_our_own_credential_is_a_leak() {
+    let own = Cell { carrier: Carrier::OwnCredential, path: Path::Answered };
+    let other = Cell { carrier: Carrier::Field, path: Path::Answered };
+    let canaries = Canaries::new([own, other]).unwrap();
+    let search = Search::of(&canaries).unwrap();
+    let mut report = Report::default();
+    for (cell, canary) in canaries.all() {
+        report.planted(cell);
+        report.searched(&Sink::UpstreamFields, &search.read(canary.as_bytes()).unwrap(), "");
+        let verdict = if cell == own { Verdict::Clean } else { Verdict::Leaked };
+        assert_eq!(report.verdict(), verdict, "{cell:?}");
+    }
+    assert!(!Sink::UpstreamFields.concerns(CELL) && Sink::Replies.concerns(CELL));
 }

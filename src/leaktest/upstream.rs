@@ -41,6 +41,8 @@ pub(super) struct Upstream {
 struct Received {
     /// The first line of each request.
     lines: Mutex<Vec<u8>>,
+    /// What follows it in each head.
+    fields: Mutex<Vec<u8>>,
     /// How requests were answered.
     answers: Mutex<HashSet<Answer>>,
 }
@@ -75,6 +77,11 @@ impl Upstream {
         self.received.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The field lines that came.
+    pub(super) fn fields(&self) -> Vec<u8> {
+        self.received.fields.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether a request was answered so.
     pub(super) fn has_given(&self, answer: Answer) -> bool {
         self.received.answers.lock().unwrap_or_else(PoisonError::into_inner).contains(&answer)
@@ -105,7 +112,10 @@ async fn accept(listener: TcpListener, received: Arc<Received>) {
 async fn serve(mut stream: TcpStream, received: &Received) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let head = read_head(&mut stream, HEAD_SIZE).await?;
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii().to_vec();
+    let line = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    let fields = head.strip_prefix(line).unwrap_or_default();
+    let line = line.trim_ascii().to_vec();
+    received.fields.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(fields);
     {
         let mut lines = received.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.extend_from_slice(&line);

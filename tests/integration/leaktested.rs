@@ -80,6 +80,7 @@ fn this_program_is_clean_in_every_cell() {
     let text = text(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("clean in every cell: ") && !text.contains("skipped"), "{text}");
+    assert!(text.contains("our own credential") && text.contains("upstream fields, in require: "), "{text}");
 }
 
 #[test]

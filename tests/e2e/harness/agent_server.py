@@ -6,9 +6,10 @@ import socket
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
-from .credentials import ACCEPTED, ONE
+from .credentials import ACCEPTED
 from .process import START_TIMEOUT, Process, clean_environment
 
 _VARIABLES = {
@@ -26,10 +27,11 @@ _VARIABLES = {
 class AgentServer:
     """`ready` must be called before the first use; starting several at once saves time."""
 
-    def __init__(self, name: str, folder: Path, port: int | None = None):
+    def __init__(self, name: str, folder: Path, port: int | None = None, accepted: Sequence[str] = ACCEPTED):
         self.folder = folder
+        self.key = accepted[0]
         self.port = port or _free_port()
-        keys = {f"OH_SESSION_API_KEYS_{index}": key for index, key in enumerate(ACCEPTED)}
+        keys = {f"OH_SESSION_API_KEYS_{index}": key for index, key in enumerate(accepted)}
         command = [sys.executable, "-m", "openhands.agent_server", "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = Process(name, command, folder, clean_environment(folder, **_VARIABLES, **keys))
 
@@ -53,14 +55,14 @@ class AgentServer:
                     raise
                 time.sleep(0.1)
 
-    def start_conversation(self, llm: dict) -> str:
-        """The id of a new conversation with an agent that asks the model at `llm`."""
+    def start_conversation(self, llm: dict, url: str | None = None, key: str | None = None) -> str:
+        """The id of a new conversation with an agent that asks the model at `llm`; `url` and `key` are a gateway's."""
         agent = {"kind": "Agent", "llm": llm, "tools": [], "include_default_tools": []}
         workspace = {"kind": "LocalWorkspace", "working_dir": str(self.folder)}
         request = urllib.request.Request(
-            f"{self.url}/api/conversations",
+            f"{url or self.url}/api/conversations",
             data=json.dumps({"agent": agent, "workspace": workspace, "autotitle": False}).encode(),
-            headers={"Content-Type": "application/json", "X-Session-API-Key": ONE},
+            headers={"Content-Type": "application/json", "X-Session-API-Key": key or self.key},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["id"]

@@ -1,25 +1,15 @@
 """The gateway under test, and a check of everything it prints."""
 
-import os
 import ssl
 from pathlib import Path
 
 from . import leaks
+from .binary import binary
+from .callers import Callers
 from .certificate import Certificate
 from .credentials import NEVER_PRINTED_BY_GATEWAY
 from .process import Process, clean_environment
 from .raw import Connection
-
-
-def binary() -> Path:
-    """The program that HUSHGATE names, else what cargo built."""
-    if named := os.environ.get("HUSHGATE"):
-        return Path(named).resolve()
-    target = Path(__file__).parents[3] / "target"
-    for built in (target / "debug" / "hushgate", target / "release" / "hushgate"):
-        if built.exists():
-            return built
-    raise FileNotFoundError("there is no gateway to test; build it, or name it in HUSHGATE")
 
 
 class Gateway:
@@ -35,12 +25,18 @@ class Gateway:
         upstream_ca: Path | None = None,
         drain_timeout: str = "5s",
         log: str = "trace",
+        callers: Callers | None = None,
     ):
         self.certificate = certificate
+        self.callers = callers
         tls = ""
         if certificate:
             tls = f'tls = {{ certificate = "{certificate.path}", private_key_file = "{certificate.private_key_path}" }}'
         trust = f'ca_file = "{upstream_ca}"' if upstream_ca else ""
+        credential = authentication = ""
+        if callers:
+            credential = f'credential_file = "{callers.credential_file}"'
+            authentication = f'[authentication]\nmode = "require"\nkeyring = "{callers.keyring}"'
         config = folder / "gateway.toml"
         config.write_text(
             f"""
@@ -50,6 +46,8 @@ address = "127.0.0.1:{port}"
 [upstream]
 url = "{upstream}"
 {trust}
+{credential}
+{authentication}
 [admin]
 address = "127.0.0.1:0"
 [limits]
@@ -97,5 +95,6 @@ timeout = "{drain_timeout}"
         assert code == 0, f"the gateway ended with {code}"
 
     def _require_no_leak(self) -> None:
-        found = leaks.find(NEVER_PRINTED_BY_GATEWAY, self.process.printed)
+        own = self.callers.secrets if self.callers else []
+        found = leaks.find([*NEVER_PRINTED_BY_GATEWAY, *own], self.process.printed)
         assert not found, "the gateway printed a key:\n" + "\n".join(found)

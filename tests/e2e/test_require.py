@@ -1,0 +1,143 @@
+"""The gateway decides who may in: callers have keys of its keyring, and the agent server has one that none of them knows.
+
+The official SDK client is not among them: it opens its WebSocket without any key and sends it as the
+first message (`openhands-sdk` 1.58.2 has no option for it), which the gateway refuses in this mode.
+"""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from harness import leaks
+from harness.agent_server import AgentServer
+from harness.callers import Callers
+from harness.client import end_of, hold_conversation, open_events, receive
+from harness.credentials import ONE, WRONG
+from harness.gateway import Gateway
+from harness.tap import Tap
+from harness.way import Way
+
+OWN = "known-to-the-gateway-and-the-agent-server-only"
+REVOKED = 4001
+
+# Callers whose entry does not let them in as they come here.
+NARROWED = {
+    "early": ("--not-before", "2100-01-01T00:00:00Z"),
+    "elsewhere": ("--origin", "https://app.example"),
+    "by-query-only": ("--carrier", "query"),
+}
+
+
+@pytest.fixture(scope="module")
+def callers(tmp_path_factory) -> Callers:
+    callers = Callers(tmp_path_factory.mktemp("callers"), OWN)
+    for name, options in [("alice", ()), ("bob", ()), *NARROWED.items()]:
+        callers.add(name, *options)
+    return callers
+
+
+@pytest.fixture(scope="module")
+def alice(callers) -> str:
+    return callers.keys["alice"]
+
+
+@pytest.fixture(scope="module")
+def required(tmp_path_factory, callers, model):
+    """A way whose both sides of the gateway are recorded; in the end nobody may have got another's key."""
+    server = AgentServer("behind-the-edge", tmp_path_factory.mktemp("behind-the-edge"), accepted=[OWN])
+    try:
+        server.ready()
+        behind = Tap(server.address)
+        gateway = Gateway(tmp_path_factory.mktemp("gateway-edge"), behind.url, callers=callers).ready()
+        before = Tap(gateway.address)
+        yield Way(before.url, before.address, server, server.start_conversation(model.settings), gateway)
+        gateway.stop()
+    finally:
+        server.stop()
+    for tap in (before, behind):
+        tap.stop()
+    assert leaks.find([OWN], behind.asked), "the agent server was never asked with its own key"
+    assert b"X-Hushgate-Caller: alice\r\n" in behind.asked
+    assert leaks.find([callers.keys["alice"]], before.asked), "no key was presented, so that none is found says nothing"
+    for what, keys, holds in (
+        ("the traffic of the agent server", [*callers.keys.values(), WRONG], behind.asked),
+        ("the log of the agent server", [*callers.keys.values(), WRONG], server.process.printed),
+        ("what the clients received", callers.secrets, before.answered),
+    ):
+        found = leaks.find(keys, holds)
+        assert not found, f"{what} holds a key:\n" + "\n".join(found)
+
+
+@pytest.fixture
+def conversation(required, model, alice) -> str:
+    """The id of a new conversation, asked for through the gateway."""
+    return required.agent_server.start_conversation(model.settings, required.url, alice)
+
+
+def presented(key: str, by: str) -> dict:
+    """How a key goes into an opening handshake; nothing is compressed, so that the taps can be searched."""
+    if by == "query":
+        return {"query": f"?session_api_key={key}", "compression": None}
+    return {"fields": {"X-Session-API-Key": key}, "compression": None}
+
+
+def ask(required, target: str, key: str | None) -> tuple[int, dict]:
+    """A plain request, and what is answered to it."""
+    fields = {"X-Session-API-Key": key} if key else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(required.url + target, headers=fields), timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+async def refusal(required, **options) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        await open_events(required, required.conversation, **options)
+    assert refused.value.response.body == b""
+    return refused.value.response.status_code
+
+
+@pytest.mark.parametrize("by", ["query", "field"])
+async def test_a_client_holds_a_conversation_with_a_key_of_the_keyring(required, conversation, alice, by):
+    async with open_events(required, conversation, **presented(alice, by)) as socket:
+        assert (await receive(socket))["kind"] == "ConversationStateUpdateEvent"
+        await hold_conversation(socket, f"by {by}")
+
+
+def test_the_api_is_used_with_the_field(required, conversation, alice):
+    status, found = ask(required, f"/api/conversations/{conversation}", alice)
+    assert (status, found["id"]) == (200, conversation)
+
+
+@pytest.mark.parametrize("key", [WRONG, OWN, ONE, None], ids=["wrong", "the agent server's own", "another server's", "none"])
+async def test_without_a_key_of_the_keyring_nobody_is_let_in(required, key):
+    assert ask(required, f"/api/conversations/{required.conversation}", key) == (401, {"detail": "Unauthorized"})
+    for by in ("query", "field") if key else ():
+        assert await refusal(required, **presented(key, by)) == 403
+    if key is None:
+        assert await refusal(required) == 403
+
+
+@pytest.mark.parametrize("name", NARROWED)
+async def test_a_key_is_refused_where_its_entry_says_so(required, callers, name):
+    fields = {"X-Session-API-Key": callers.keys[name], "Origin": "https://evil.example"}
+    assert await refusal(required, fields=fields) == 403
+    record = rf'"event":"handshake"[^\n]*"caller":"{name}"'
+    await asyncio.to_thread(required.gateway.process.wait_for, record, "output")
+
+
+async def test_a_key_that_is_taken_away_ends_its_sockets_and_no_others(required, callers, conversation, alice):
+    bob = callers.keys["bob"]
+    async with (
+        open_events(required, conversation, **presented(bob, "field")) as his,
+        open_events(required, conversation, **presented(alice, "field")) as hers,
+    ):
+        callers.remove("bob")
+        assert (await end_of(his))[0] == REVOKED
+        await hold_conversation(hers, "still here")
+    assert await refusal(required, **presented(bob, "field")) == 403
