@@ -15,8 +15,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::Serialize;
-
 pub use self::{redact::RedactedTarget, writer::AccessLog};
 use crate::{
     authenticate::Denial,
@@ -27,6 +25,7 @@ use crate::{
 #[cfg(any(test, fuzzing))]
 pub use self::redact::properties;
 
+mod json;
 mod redact;
 #[cfg(test)]
 mod tests;
@@ -210,38 +209,8 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("request"));
-        write!(f, "{:016x}{:016x}", *START, self.0)
+        write!(f, "{:032x}", u128::from(*START) << 64 | u128::from(self.0))
     }
-}
-
-/// A record as JSON has it. What begins with `close_code` stands on `close` lines only.
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    event: &'static str,
-    request_id: String,
-    client: Option<IpAddr>,
-    method: &'static str,
-    target: &'a str,
-    status: Option<u16>,
-    outcome: &'static str,
-    credential_source: &'static str,
-    caller: Option<&'a str>,
-    duration_ms: f64,
-    bytes_received: u64,
-    bytes_sent: u64,
-    #[serde(flatten)]
-    closing: Option<ClosingLine>,
-}
-
-/// What a `close` line has more.
-#[derive(Serialize)]
-struct ClosingLine {
-    close_code: Option<u16>,
-    closed_by: Option<&'static str>,
-    messages_received: u64,
-    messages_sent: u64,
-    framing: &'static str,
 }
 
 impl Closing {
@@ -266,31 +235,30 @@ impl Record {
         (self.duration.as_secs_f64() * 1e6).round() / 1e3
     }
 
+    /// What begins with `close_code` stands on `close` lines only.
     fn json(&self) -> Vec<u8> {
-        let line = Line {
-            time: humantime::format_rfc3339_millis(self.time).to_string(),
-            event: self.event.label(),
-            request_id: self.request_id.to_string(),
-            client: self.client,
-            method: self.method.0,
-            target: self.target.as_str(),
-            status: self.status,
-            outcome: self.outcome.label(),
-            credential_source: self.credential_source.label(),
-            caller: self.caller.as_deref(),
-            duration_ms: self.milliseconds(),
-            bytes_received: self.bytes_received,
-            bytes_sent: self.bytes_sent,
-            closing: self.closing.map(|closing| ClosingLine {
-                close_code: closing.code,
-                closed_by: closing.by.map(Side::label),
-                messages_received: closing.messages_received,
-                messages_sent: closing.messages_sent,
-                framing: closing.framing(),
-            }),
-        };
-        // Plain strings and numbers always serialise.
-        serde_json::to_vec(&line).unwrap_or_default()
+        let mut line = json::Object::new();
+        line.plain("time", humantime::format_rfc3339_millis(self.time));
+        line.text("event", self.event.label());
+        line.plain("request_id", self.request_id);
+        line.value("client", self.client);
+        line.text("method", self.method.0);
+        line.text("target", self.target.as_str());
+        line.value("status", self.status);
+        line.text("outcome", self.outcome.label());
+        line.text("credential_source", self.credential_source.label());
+        line.value("caller", self.caller.as_deref());
+        line.value("duration_ms", self.milliseconds());
+        line.value("bytes_received", self.bytes_received);
+        line.value("bytes_sent", self.bytes_sent);
+        if let Some(closing) = self.closing {
+            line.value("close_code", closing.code);
+            line.value("closed_by", closing.by.map(Side::label));
+            line.value("messages_received", closing.messages_received);
+            line.value("messages_sent", closing.messages_sent);
+            line.text("framing", closing.framing());
+        }
+        line.finish()
     }
 
     fn text(&self) -> String {

@@ -164,7 +164,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Assembles a gateway.
+    /// Assembles a gateway, in the first phase of the process.
     pub fn new(
         snapshot: Snapshot,
         access_log: AccessLog,
@@ -238,6 +238,12 @@ impl Gateway {
     /// How far the process is on its way to its end.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.clone()
+    }
+
+    /// Whether no further request is served on a connection.
+    fn is_draining(&self) -> bool {
+        // Nearly every request finds that nothing has changed, and then takes no lock.
+        self.phase.has_changed().unwrap_or(true) && *self.phase.borrow() >= Phase::Draining
     }
 
     /// Ready when what is still open has to end.

@@ -15,9 +15,8 @@ use pingora::{
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::{HttpPeer, Peer},
 };
-use tokio::sync::watch;
 
-use super::{Phase, Snapshot, downstream::Counters, refuse};
+use super::{Gateway, Snapshot, downstream::Counters, refuse};
 use crate::{
     access_log::{Event, Outcome},
     handshake::{Refusal, head::elements},
@@ -26,7 +25,7 @@ use crate::{
 /// What a plain request carries through Pingora, and what Pingora made of it.
 pub(super) struct Exchange {
     pub(super) snapshot: Arc<Snapshot>,
-    phase: watch::Receiver<Phase>,
+    gateway: Arc<Gateway>,
     counters: Arc<Counters>,
     result: Mutex<Answered>,
 }
@@ -41,12 +40,8 @@ pub(super) struct Answered {
 }
 
 impl Exchange {
-    pub(super) fn new(
-        snapshot: Arc<Snapshot>,
-        phase: watch::Receiver<Phase>,
-        counters: Arc<Counters>,
-    ) -> Self {
-        Self { snapshot, phase, counters, result: Mutex::default() }
+    pub(super) fn new(snapshot: Arc<Snapshot>, gateway: Arc<Gateway>, counters: Arc<Counters>) -> Self {
+        Self { snapshot, gateway, counters, result: Mutex::default() }
     }
 
     pub(super) fn answered(&self) -> Answered {
@@ -103,9 +98,13 @@ impl ProxyHttp for Adapter {
         request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        // The rest of what Pingora's own policy would look for has gone before Pingora read the head.
+        for name in [&header::CONNECTION, &header::PROXY_AUTHENTICATE, &header::PROXY_AUTHORIZATION] {
+            let _field = request.remove_header(name);
+        }
         // Pingora sends HTTP/1.1, which must have a `Host`; a client of HTTP/1.0 need not have sent one.
         if let Some(exchange) = ctx
-            && !request.headers.contains_key(header::HOST)
+            && !request.headers.contains_key(&header::HOST)
         {
             request.insert_header(header::HOST, exchange.snapshot.upstream.host())?;
         }
@@ -162,7 +161,7 @@ impl ProxyHttp for Adapter {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         // Who was promised another request on this connection would send it into its end.
-        if ctx.as_ref().is_some_and(|exchange| *exchange.phase.borrow() >= Phase::Draining) {
+        if ctx.as_ref().is_some_and(|exchange| exchange.gateway.is_draining()) {
             session.set_keepalive(None);
         }
         if session.req_header().version == Version::HTTP_10 {
@@ -199,18 +198,23 @@ impl ProxyHttp for Adapter {
     }
 }
 
+/// Fields of the upstream's connection, beside those that it nominates.
+static HOP_BY_HOP: [HeaderName; 4] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TRAILER,
+    header::UPGRADE,
+];
+
 /// Ends the journey of the fields that belong to the upstream's connection (RFC 9110 section 7.6.1).
 /// Those that frame the body stay: Pingora reads them next, and writes its own.
 fn remove_hop_by_hop(response: &mut ResponseHeader) {
     let nominated: Vec<HeaderName> =
-        elements(response.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes))
+        elements(response.headers.get_all(&header::CONNECTION).iter().map(HeaderValue::as_bytes))
             .filter_map(|name| HeaderName::from_bytes(name).ok())
             .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING))
             .collect();
-    for name in nominated {
-        let _field = response.remove_header(&name);
-    }
-    for name in ["keep-alive", "proxy-connection", "trailer", "upgrade"] {
+    for name in nominated.iter().chain(&HOP_BY_HOP) {
         let _field = response.remove_header(name);
     }
     if response.status == StatusCode::NO_CONTENT {

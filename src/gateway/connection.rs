@@ -4,6 +4,7 @@ use std::{
     io::Write,
     net::{IpAddr, TcpStream},
     os::fd::AsFd,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
@@ -12,13 +13,14 @@ use bytes::BytesMut;
 use pingora::{
     apps::HttpServerApp,
     protocols::http::{ServerSession, v1::server::HttpSession},
+    proxy::HttpProxy,
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport,
-    adapter::{Answered, Exchange},
+    adapter::{Adapter, Answered, Exchange},
     downstream::Taken,
     edge::{self, Going, Stopped},
     refuse::{Answer, Aside},
@@ -32,6 +34,7 @@ use crate::{
         head::{Body, Head},
     },
     phase::Phase,
+    relay,
     secret::Wiped,
 };
 
@@ -65,11 +68,18 @@ pub(super) fn watch_for_lost_peer<S: AsFd>(socket: &S, patience: Option<Duration
 pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpAddr>, place: Place) {
     let is_tls = matches!(transport, Transport::Tls(_));
     let mut downstream = Downstream::new(transport);
+    let (mut phase, end) = (gateway.phase(), gateway.phase());
+    let mut interruptions = Interruptions {
+        timer: pin!(sleep_until(Instant::now())),
+        draining: pin!(async { drop(phase.wait_for(|phase| *phase >= Phase::Draining).await) }),
+        cut: pin!(relay::cut(&end)),
+    };
     let mut wait = None;
     loop {
         let limits = gateway.snapshot.load().config.limits;
         let mut entry = Entry::new(peer, downstream.counters());
-        let head = match read_head(&gateway, &mut downstream, &limits, wait, &mut entry.started).await {
+        let read = read_head(&mut downstream, &limits, wait, &mut entry.started, &mut interruptions).await;
+        let head = match read {
             Ok(Some(head)) => head,
             Ok(None) => return,
             Err(unread) => return abandon(&gateway, downstream, entry, unread).await,
@@ -90,7 +100,9 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
                 return takeover::run(gateway, snapshot, downstream, head, entry, Held { place, seat }).await;
             }
             Kind::Plain => {
-                match plain(&gateway, &snapshot, downstream, head, body, &entry, place.worker).await {
+                let proxy = snapshot.proxies.get(place.worker);
+                let cut = interruptions.cut.as_mut();
+                match plain(&gateway, &snapshot, proxy, downstream, (head, body), &entry, cut).await {
                     Some(downstream) => downstream,
                     None => return,
                 }
@@ -98,6 +110,15 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         };
         wait = Some(KEEP_ALIVE);
     }
+}
+
+/// What can end the waiting for a client, whichever request is next. It is made once for all of a
+/// connection's requests, since each such future takes a place in a list that threads share.
+struct Interruptions<'a> {
+    /// Only ever moved on, mostly to later.
+    timer: Pin<&'a mut Sleep>,
+    draining: Pin<&'a mut (dyn Future<Output = ()> + Send)>,
+    cut: Pin<&'a mut (dyn Future<Output = ()> + Send)>,
 }
 
 /// Ends a connection whose head did not come.
@@ -132,13 +153,12 @@ enum Unread {
 /// The limit of time is for the whole head, however slowly it drips: from its first byte, or from
 /// the start of the connection.
 async fn read_head(
-    gateway: &Gateway,
     downstream: &mut Downstream,
     limits: &Limits,
     keep_alive: Option<Duration>,
     began: &mut Instant,
+    interruptions: &mut Interruptions<'_>,
 ) -> Result<Option<Taken>, Unread> {
-    let mut phase = gateway.phase.clone();
     let mut deadline = *began + keep_alive.unwrap_or(limits.head_timeout);
     let mut has_begun = false;
     let mut searched = 0;
@@ -162,17 +182,19 @@ async fn read_head(
         if ahead.len() >= limits.head_size {
             return Err(Unread::Refused(Refusal::HeadTooLarge));
         }
+        interruptions.timer.as_mut().reset(deadline);
         let read = tokio::select! {
             biased;
-            read = timeout_at(deadline, downstream.read_ahead()) => read,
-            _ = phase.wait_for(|phase| *phase >= Phase::Draining), if !has_begun => return Ok(None),
-            () = gateway.cut(), if has_begun => return Err(Unread::Cut),
+            read = downstream.read_ahead() => Some(read),
+            () = interruptions.timer.as_mut() => None,
+            () = interruptions.draining.as_mut(), if !has_begun => return Ok(None),
+            () = interruptions.cut.as_mut(), if has_begun => return Err(Unread::Cut),
         };
         match (read, has_begun) {
-            (Ok(Ok(1..)), _) => {}
-            (Ok(Ok(0) | Err(_)) | Err(_), false) => return Ok(None),
-            (Ok(Ok(0) | Err(_)), true) => return Err(Unread::Gone),
-            (Err(_), true) => return Err(Unread::Refused(Refusal::HeadTimeout)),
+            (Some(Ok(1..)), _) => {}
+            (Some(Ok(0) | Err(_)) | None, false) => return Ok(None),
+            (Some(Ok(0) | Err(_)), true) => return Err(Unread::Gone),
+            (None, true) => return Err(Unread::Refused(Refusal::HeadTimeout)),
         }
     }
 }
@@ -243,28 +265,26 @@ async fn stop(
 async fn plain(
     gateway: &Arc<Gateway>,
     snapshot: &Arc<Snapshot>,
+    proxy: Option<&Arc<HttpProxy<Adapter>>>,
     mut downstream: Downstream,
-    head: Wiped,
-    body: Body,
+    (head, body): (Wiped, Body),
     entry: &Entry,
-    worker: usize,
+    cut: Pin<&mut (dyn Future<Output = ()> + Send)>,
 ) -> Option<Downstream> {
-    let proxy = snapshot.proxies.get(worker)?;
+    let proxy = proxy?;
     downstream.expect_body(body);
-    let exchange =
-        Arc::new(Exchange::new(Arc::clone(snapshot), gateway.phase.clone(), downstream.counters()));
+    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot), Arc::clone(gateway), downstream.counters()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head.as_bytes()));
     drop(head);
     session.set_read_timeout(Some(BODY_PAUSE));
     let mut session = ServerSession::H1(session);
-    let is_serving = *gateway.phase.borrow() < Phase::Draining;
-    session.set_keepalive(is_serving.then_some(KEEP_ALIVE.as_secs()));
+    session.set_keepalive((!gateway.is_draining()).then_some(KEEP_ALIVE.as_secs()));
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
     let reused = tokio::select! {
         biased;
         reused = proxy.process_new_http(session, &gateway.never) => reused,
-        () = gateway.cut() => None,
+        () = cut => None,
     };
     let Answered { status, outcome } = exchange.answered();
     let (status, outcome) = match outcome {

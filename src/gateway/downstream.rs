@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
@@ -244,8 +245,8 @@ impl Downstream {
     /// nobody waits for the answer. What comes meanwhile is kept.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ahead.len() < READ_AHEAD {
-            let mut chunk = [0; 1024];
-            let mut buf = ReadBuf::new(&mut chunk);
+            let mut chunk = [const { MaybeUninit::uninit() }; 1024];
+            let mut buf = ReadBuf::uninit(&mut chunk);
             ready!(self.poll_transport(cx, &mut buf))?;
             if buf.filled().is_empty() {
                 return Poll::Ready(Ok(()));

@@ -28,6 +28,8 @@ const RESOLVED_FOR: Duration = Duration::from_secs(10);
 /// fails, and then the next.
 pub(super) struct Resolver {
     authority: Authority,
+    /// What is no name, and never looked up.
+    fixed: Option<SocketAddr>,
     /// How long a look-up may take.
     patience: Duration,
     known: ArcSwapOption<Known>,
@@ -61,16 +63,16 @@ impl Known {
 }
 
 impl Resolver {
-    /// Of a name, or of an address, which is never looked up.
+    /// Of a name, or of an address.
     pub(super) fn new(authority: Authority, patience: Duration) -> Self {
-        Self { authority, patience, known: ArcSwapOption::empty(), turn: Mutex::new(()) }
+        let fixed = authority.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, authority.port));
+        Self { authority, fixed, patience, known: ArcSwapOption::empty(), turn: Mutex::new(()) }
     }
 
     /// The address to try.
     pub(super) async fn address(&self) -> io::Result<SocketAddr> {
-        let Authority { host, port } = &self.authority;
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(SocketAddr::new(address, *port));
+        if let Some(address) = self.fixed {
+            return Ok(address);
         }
         let found = match self.known.load_full() {
             Some(known) if known.is_fresh() => Some(known),

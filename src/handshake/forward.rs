@@ -1,12 +1,12 @@
 //! The head that goes on: which fields do, which do not, and which we set ourselves.
 
-use std::net::IpAddr;
+use std::{io::Write, net::IpAddr};
 
 use http::HeaderName;
 
 use super::{
     Hop, Kind, Refusal,
-    head::{Body, Head, elements, names},
+    head::{Body, Field, Head, elements, names},
 };
 use crate::{config, secret::Wiped};
 
@@ -24,6 +24,9 @@ const HOP_BY_HOP: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Fields that we set ourselves.
+const REPLACED: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
 /// The fields that `Connection` nominates, in lower case.
 ///
@@ -114,36 +117,29 @@ impl Writer {
         hop: &Hop<'_>,
     ) {
         let believes = is_trusted(hop.peer, hop);
-        let credential = rules.field.as_str().replace('_', "-");
         let mut has_length = false;
-        for field in &head.fields {
-            let name = field.name.to_ascii_lowercase();
-            let ours = name.replace('_', "-");
-            let goes_on = match name.as_str() {
-                _ if matches!(
-                    ours.as_str(),
-                    "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto"
-                ) =>
-                {
-                    false
-                }
-                "content-length" => kind == Kind::Plain && !std::mem::replace(&mut has_length, true),
-                "transfer-encoding" => kind == Kind::Plain,
-                _ => {
-                    ours != credential
-                        && !ours.starts_with("x-hushgate-")
-                        && !HOP_BY_HOP.contains(&name.as_str())
-                        && !nominated.contains(&name)
-                        && (believes || !is_forwarding(&ours))
-                }
-            };
-            match (goes_on, head.body) {
+        for Field { name, value } in &head.fields {
+            if is_any(name, &["content-length"]) {
                 // Identical repetitions of a length become one.
-                (true, Body::Length(length)) if name == "content-length" => {
-                    self.line(field.name, length.to_string().as_bytes());
+                if let (Kind::Plain, Body::Length(length), false) =
+                    (kind, head.body, std::mem::replace(&mut has_length, true))
+                {
+                    self.line(name, length.to_string().as_bytes());
                 }
-                (true, _) => self.line(field.name, field.value),
-                (false, _) => {}
+                continue;
+            }
+            let goes_on = if is_any(name, &["transfer-encoding"]) {
+                kind == Kind::Plain
+            } else {
+                !is_alike(name, rules.field.as_str())
+                    && !begins_alike(name, "x-hushgate-")
+                    && !is_any(name, &HOP_BY_HOP)
+                    && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated))
+                    && !REPLACED.iter().any(|ours| is_alike(name, ours))
+                    && (believes || !is_forwarding(name))
+            };
+            if goes_on {
+                self.line(name, value);
             }
         }
     }
@@ -151,7 +147,7 @@ impl Writer {
     /// Sets `X-Forwarded-For`, `-Proto` and `-Host`. What came is believed of a trusted proxy only.
     pub(super) fn forwarding(&mut self, head: &Head<'_>, hop: &Hop<'_>) {
         let believes = is_trusted(hop.peer, hop);
-        let mut chain = Vec::new();
+        let mut chain = Vec::with_capacity(64);
         if believes {
             for address in elements(head.values("x-forwarded-for")) {
                 chain.extend_from_slice(address);
@@ -159,7 +155,7 @@ impl Writer {
             }
         }
         if let Some(peer) = hop.peer {
-            chain.extend_from_slice(peer.to_canonical().to_string().as_bytes());
+            append_address(&mut chain, peer.to_canonical());
             self.line("X-Forwarded-For", &chain);
         }
         let came = |name| head.values(name).next().filter(|_| believes);
@@ -188,7 +184,43 @@ impl Writer {
     }
 }
 
+/// Appends an address as it prints. For the older kind by hand, which takes a tenth of the time.
+fn append_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+                    if octet >= least {
+                        out.push(b'0' + octet / unit % 10);
+                    }
+                }
+            }
+        }
+        // Writing to memory cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+}
+
 /// Fields by which a server may take a client's word for who or where it is.
 fn is_forwarding(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+    begins_alike(name, "x-forwarded-") || ["forwarded", "x-real-ip"].iter().any(|ours| is_alike(name, ours))
+}
+
+/// Whether a name is one of these, in any case.
+fn is_any(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether two names are one to a server that takes `_` for `-`, in any case.
+fn is_alike(name: &str, known: &str) -> bool {
+    name.len() == known.len() && begins_alike(name, known)
+}
+
+/// Whether a name begins with `known`, to such a server.
+fn begins_alike(name: &str, known: &str) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() >= known.len() && name.bytes().zip(known.bytes()).all(|(a, b)| dashed(a) == dashed(b))
 }

@@ -11,12 +11,16 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::listener::establish;
 use crate::gateway::{Gateway, Place, connection};
+
+/// Shorter than any limit that is set often.
+const TICK: Duration = Duration::from_secs(1);
 
 /// An accepted connection, not yet read from.
 struct Accepted {
@@ -71,6 +75,7 @@ impl Workers {
 
 /// Serves what it is given, each connection as a task of its own.
 async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, gateway: Arc<Gateway>) {
+    tokio::spawn(tick());
     while let Some(Accepted { stream, peer, place }) = accepted.recv().await {
         let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {
@@ -78,5 +83,14 @@ async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, gateway: Arc<Gate
                 connection::serve(gateway, transport, Some(peer), place).await;
             }
         });
+    }
+}
+
+/// Keeps a timer that is due before any other. Tokio wakes its own thread, by a write to itself and a
+/// wait that ends at once, for each timer that is due before all others: without this, for every
+/// request that comes while no timer is set.
+async fn tick() {
+    loop {
+        tokio::time::sleep(TICK).await;
     }
 }

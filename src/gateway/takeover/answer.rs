@@ -1,5 +1,7 @@
 //! The upstream's answer to an opening handshake. Pure: bytes in, an answer out.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::{
@@ -50,9 +52,10 @@ impl Answer {
     /// protocol or of HTTP/1.0.
     pub(super) fn parse(bytes: &mut BytesMut) -> Result<Option<Self>, Outcome> {
         loop {
-            let mut table = [httparse::EMPTY_HEADER; FIELDS];
-            let mut response = httparse::Response::new(&mut table);
-            let length = match response.parse(bytes) {
+            let mut table = [const { MaybeUninit::uninit() }; FIELDS];
+            let mut response = httparse::Response::new(&mut []);
+            let parser = httparse::ParserConfig::default();
+            let length = match parser.parse_response_with_uninit_headers(&mut response, bytes, &mut table) {
                 Ok(httparse::Status::Complete(length)) => length,
                 Ok(httparse::Status::Partial) if bytes.len() < HEAD => return Ok(None),
                 Ok(httparse::Status::Partial) | Err(_) => return Err(Outcome::UpstreamMalformed),
