@@ -133,6 +133,8 @@ pub enum Outcome {
     UpstreamTimeout,
     /// The agent server could not be reached.
     UpstreamUnreachable,
+    /// The head of the agent server's answer had our own credential in it.
+    Withheld,
 }
 
 impl Outcome {
@@ -152,6 +154,7 @@ impl Outcome {
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::Withheld => "withheld",
         }
     }
 }

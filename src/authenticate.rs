@@ -80,19 +80,6 @@ impl Denial {
             Self::Unknown => "credential_unknown",
         }
     }
-
-    /// Whether somebody tried a credential that does not let them in.
-    pub const fn is_failed_attempt(self) -> bool {
-        match self {
-            Self::Carrier | Self::Expired | Self::NotYetValid | Self::Unknown => true,
-            Self::Missing
-            | Self::Origin
-            | Self::Path
-            | Self::Query
-            | Self::TooManyAttempts
-            | Self::TooManySockets => false,
-        }
-    }
 }
 
 /// How a request gets in.
@@ -111,6 +98,22 @@ pub struct Denied {
     pub denial: Denial,
     /// The entry of the key.
     pub entry: Option<Arc<Entry>>,
+}
+
+impl Denied {
+    /// Whether somebody tried a credential that does not let them in.
+    pub fn is_failed_attempt(&self) -> bool {
+        match self.denial {
+            Denial::Carrier | Denial::Expired | Denial::NotYetValid | Denial::Unknown => true,
+            // Otherwise the page was not let in, whatever it would have presented.
+            Denial::Origin => self.entry.is_some(),
+            Denial::Missing
+            | Denial::Path
+            | Denial::Query
+            | Denial::TooManyAttempts
+            | Denial::TooManySockets => false,
+        }
+    }
 }
 
 impl From<Denial> for Denied {
@@ -156,7 +159,9 @@ pub fn admit(
     else {
         return Err(Denial::Missing.into());
     };
-    let Some(entry) = keyring.and_then(|keyring| keyring.find(credential)) else {
+    // Visible ASCII, so that a digest means the same by every carrier.
+    let is_usable = !credential.is_empty() && credential.iter().all(u8::is_ascii_graphic);
+    let Some(entry) = keyring.filter(|_| is_usable).and_then(|keyring| keyring.find(credential)) else {
         return Err(Denial::Unknown.into());
     };
     let admitted = entry.admits(now, carrier, origin);

@@ -91,6 +91,12 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// Whether something that a client would get has our own credential in it.
+    fn is_given_away_in(&self, bytes: &[u8]) -> bool {
+        let is_in = |edge: &Edge| memchr::memmem::find(bytes, edge.credential.as_bytes()).is_some();
+        self.edge.as_ref().is_some_and(is_in)
+    }
+
     /// Everybody whom we let in, where we decide.
     fn keyring(&self) -> Option<Arc<Keyring>> {
         self.edge.as_ref().map(|edge| Arc::clone(&edge.keyring))
@@ -139,6 +145,19 @@ fn listed(problems: &[FileProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// What came of a look at the keyring's file.
+pub enum Renewal {
+    /// It is not taken over, everything that is wrong with it; the old one stays.
+    Refused(Vec<FileProblem>),
+    /// Nothing has changed, or it is being written.
+    Same,
+    /// It was taken over, and lets so many callers in.
+    Taken {
+        /// How many entries it has.
+        callers: usize,
+    },
+}
+
 /// What all connections share.
 pub struct Gateway {
     /// The current snapshot; [`Self::take_over`] replaces it.
@@ -173,7 +192,9 @@ impl Gateway {
     ) -> Self {
         let (sender, never) = watch::channel(false);
         let callers = Callers::default();
-        callers.take_over(snapshot.keyring());
+        if let Some(keyring) = snapshot.keyring() {
+            callers.take_over(keyring);
+        }
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             access_log,
@@ -195,39 +216,44 @@ impl Gateway {
     }
 
     /// Takes a snapshot over, for every request that begins from now on. Of the open sockets only those
-    /// are told whose callers it does not let in any more.
+    /// are told whose callers its keyring does not let in any more; without one, all stay.
     pub fn take_over(&self, snapshot: Snapshot) {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let keyring = snapshot.keyring();
         self.snapshot.store(Arc::new(snapshot));
-        self.callers.take_over(keyring);
+        if let Some(keyring) = keyring {
+            self.callers.take_over(keyring);
+        }
     }
 
-    /// Takes the keyring over, if its file has changed. Returns whether it did.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the new one, and which version of the file it is; the old one stays.
-    pub fn renew_keyring(&self, refused: Option<Mark>) -> Result<bool, (Vec<FileProblem>, Mark)> {
+    /// Looks at the keyring's file, and takes it over if it has changed and was not changed since it was
+    /// `looked` at the last time. Returns which version it is now; `None` where we do not decide.
+    pub fn renew_keyring(&self, looked: Option<Mark>, refused: Option<Mark>) -> Option<(Mark, Renewal)> {
         let snapshot = self.snapshot.load_full();
         let (Some(edge), Mode::Require(require)) = (&snapshot.edge, &snapshot.config.authentication.mode)
         else {
-            return Ok(false);
+            return None;
         };
-        let Some(renewed) = edge.renew(&require.keyring, refused)? else { return Ok(false) };
-        let has_changed = renewed.keyring.entries() != edge.keyring.entries();
+        let (mark, renewed) = edge.renew(&require.keyring, looked, refused);
+        let renewed = match renewed {
+            Ok(Some(renewed)) => renewed,
+            Ok(None) => return Some((mark, Renewal::Same)),
+            Err(problems) => return Some((mark, Renewal::Refused(problems))),
+        };
         let keyring = Arc::clone(&renewed.keyring);
+        let has_changed = keyring.entries() != edge.keyring.entries();
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Otherwise a reload was faster, which has read the file as well.
-        if Arc::ptr_eq(&self.snapshot.load(), &snapshot) {
-            self.snapshot.store(Arc::new(Snapshot { edge: Some(renewed), ..Snapshot::clone(&snapshot) }));
-            self.callers.take_over(Some(keyring));
+        if !Arc::ptr_eq(&self.snapshot.load(), &snapshot) {
+            // A reload was faster, which has read the file as well.
+            return Some((mark, Renewal::Same));
         }
-        Ok(has_changed)
-    }
-
-    /// Whether we decide about callers.
-    pub fn has_keyring(&self) -> bool {
-        self.snapshot.load().edge.is_some()
+        self.snapshot.store(Arc::new(Snapshot { edge: Some(renewed), ..Snapshot::clone(&snapshot) }));
+        if !has_changed {
+            return Some((mark, Renewal::Same));
+        }
+        let callers = keyring.entries().len();
+        self.callers.take_over(keyring);
+        Some((mark, Renewal::Taken { callers }))
     }
 
     /// Tells every socket whose key has expired.

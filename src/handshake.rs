@@ -239,7 +239,11 @@ impl Examined<'_> {
     ) -> Result<Admitted, Refusal> {
         let value = self.value(rules, passage)?;
         let mut out = forward::Writer::new(head, &self.target);
-        out.end_to_end(head, rules, self.kind, &self.nominated, hop);
+        let replaced = match passage {
+            Passage::Verified { .. } => self.credential(rules),
+            Passage::AsPresented | Passage::Bare => None,
+        };
+        out.end_to_end(head, rules, self.kind, &self.nominated, hop, replaced);
         out.forwarding(head, hop);
         if let Passage::Verified { caller, .. } = passage {
             out.line("X-Hushgate-Caller", caller.as_bytes());

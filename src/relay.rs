@@ -159,35 +159,30 @@ where
 
     /// Relays until both directions have ended, one of them failed, a limit is reached, its caller is
     /// `revoked`, or the process has drained for long enough.
-    pub async fn run(&mut self, goodbye: &Goodbye, mut revoked: Option<Revoked>) -> Summary {
+    pub async fn run(&mut self, goodbye: &Goodbye, revoked: Option<Revoked>) -> Summary {
+        let mut revoked = revoked.unwrap_or_else(never);
         let ended = {
             let mut begun = pin!(goodbye.departures.begun());
-            let event = pin!(poll_fn(|cx| {
-                if begun.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Leave::Draining);
-                }
-                match &mut revoked {
-                    Some(revoked) => revoked.as_mut().poll(cx).map(|()| Leave::Revoked),
-                    None => Poll::Pending,
-                }
+            let event = pin!(poll_fn(|cx| match begun.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Leave::Draining),
+                Poll::Pending => revoked.as_mut().poll(cx).map(|()| Leave::Revoked),
             }));
             self.until(event).await
         };
         let why = match ended {
-            Err(End::Over) => return self.summary(None, false, goodbye.close_code),
+            Err(End::Over) => return self.summary(Left { why: None, was_cut: false, code: 0 }),
             Err(End::Limit) => Leave::Limit,
             Ok(why) => why,
         };
-        let code = if why == Leave::Revoked { REVOKED } else { goodbye.close_code };
         // In a box, since few sockets of many are ever on their way out.
-        let was_cut = Box::pin(self.leave(why, code, goodbye)).await;
-        self.summary(Some(why), was_cut, code)
+        let left = Box::pin(self.leave(why, revoked, goodbye)).await;
+        self.summary(left)
     }
 
     /// Relays until `event`, or until it has ended before.
     fn until<T>(
         &mut self,
-        mut event: Pin<&mut impl Future<Output = T>>,
+        mut event: Pin<&mut (impl Future<Output = T> + ?Sized)>,
     ) -> impl Future<Output = Result<T, End>> {
         poll_fn(move |cx| {
             if let Poll::Ready(end) = self.poll(cx) {
@@ -234,42 +229,57 @@ where
         }
     }
 
-    /// Says goodbye to both sides and waits for their replies. Returns whether that was cut short.
-    async fn leave(&mut self, why: Leave, code: u16, goodbye: &Goodbye) -> bool {
+    /// Says goodbye to both sides and waits for their replies.
+    async fn leave(&mut self, mut why: Leave, mut revoked: Revoked, goodbye: &Goodbye) -> Left {
+        let mut code = goodbye.close_code;
         let leave = async {
             if why == Leave::Draining {
-                let moment = pin!(sleep_until(goodbye.departures.next()));
-                if let Err(End::Over) = self.until(moment).await {
-                    return false;
+                let mut moment = pin!(sleep_until(goodbye.departures.next()));
+                let event = pin!(poll_fn(|cx| match moment.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Leave::Draining),
+                    Poll::Pending => revoked.as_mut().poll(cx).map(|()| Leave::Revoked),
+                }));
+                match self.until(event).await {
+                    Err(End::Over) => return false,
+                    Err(End::Limit) => {}
+                    Ok(now) => why = now,
                 }
             }
             self.timers = None;
+            if why == Leave::Revoked {
+                code = REVOKED;
+            }
             self.up.say_goodbye(code);
             self.down.say_goodbye(code);
+            if why == Leave::Draining {
+                if let Err(End::Over) = self.until(revoked.as_mut()).await {
+                    return false;
+                }
+                why = Leave::Revoked;
+            }
             if why == Leave::Revoked {
                 if let Err(End::Over) = self.until(pin!(sleep(LAST_FRAME))).await {
                     return false;
                 }
-                if self.up.owes_goodbye() || self.down.owes_goodbye() {
+                // Whoever still sends something that goes on has had its time.
+                if !(self.up.has_said_goodbye() && self.down.has_said_goodbye()) {
                     return true;
                 }
             }
-            let patience = async {
-                if why == Leave::Draining { std::future::pending().await } else { sleep(GRACE).await }
-            };
-            self.until(pin!(patience)).await.is_ok()
+            self.until(pin!(sleep(GRACE))).await.is_ok()
         };
-        tokio::select! {
+        let was_cut = tokio::select! {
             biased;
             was_cut = leave => was_cut,
             () = cut(&goodbye.phase) => true,
-        }
+        };
+        Left { why: Some(why), was_cut, code }
     }
 
-    /// What came of it; `was_cut` if we ended it without a closing handshake.
-    fn summary(&self, why: Option<Leave>, was_cut: bool, close_code: u16) -> Summary {
-        let was_cut = was_cut || self.first_close == Some(Side::Gateway);
-        let ending = match why {
+    /// What came of it.
+    fn summary(&self, left: Left) -> Summary {
+        let was_cut = left.was_cut || self.first_close == Some(Side::Gateway);
+        let ending = match left.why {
             Some(Leave::Revoked) if was_cut => Ending::Revoked,
             Some(_) if was_cut => Ending::Cut,
             Some(_) | None => Ending::ByItself,
@@ -278,7 +288,7 @@ where
         let closing = Closing {
             code: match self.first_close {
                 Some(Side::Client) => up.close_code(),
-                Some(Side::Gateway) => Some(close_code),
+                Some(Side::Gateway) => Some(left.code),
                 Some(Side::Upstream) => down.close_code(),
                 None => None,
             },
@@ -289,6 +299,22 @@ where
         };
         Summary { received: self.up.bytes(), sent: self.down.bytes(), closing, ending }
     }
+}
+
+/// How a socket left.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Why it had to, if it had.
+    why: Option<Leave>,
+    /// Whether we ended it without a closing handshake.
+    was_cut: bool,
+    /// The code of our Close frame.
+    code: u16,
+}
+
+/// Nobody's permission is ever taken away where nobody decides about it. It costs no memory.
+fn never() -> Revoked {
+    Box::pin(std::future::pending())
 }
 
 /// Ready once what is still open has to end.

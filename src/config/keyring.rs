@@ -172,11 +172,16 @@ pub fn name(text: &str) -> Parsed<Arc<str>> {
 }
 
 fn digest(text: &str) -> Parsed<Digest> {
-    text.parse().map_err(|_| {
+    let digest: Digest = text.parse().map_err(|_| {
         "is not 64 hexadecimal digits; write the digest that `hushgate key new` prints, never the \
          credential itself"
             .to_owned()
-    })
+    })?;
+    // What a shell makes of a variable that is not set.
+    if [&b""[..], b"\n"].iter().any(|nothing| Digest::of(nothing) == digest) {
+        return Err("is the digest of nothing; write the one that `hushgate key new` prints".to_owned());
+    }
+    Ok(digest)
 }
 
 /// One of the words for [`Carrier`]s.

@@ -65,7 +65,8 @@ impl DeniedPath {
 
     /// Whether a path, with nothing left to decode, may lead there.
     fn covers_plain(&self, path: &[u8]) -> bool {
-        let segments = || path.split(|byte| *byte == b'/');
+        // Some servers take a backslash for a slash (WHATWG URL).
+        let segments = || path.split(|byte| matches!(byte, b'/' | b'\\'));
         let climbs = segments().any(|segment| named(segment) == b"..");
         // All ways to read the path at once: bit n says that the pattern's first n segments may have been met.
         let mut met = 1_u64;

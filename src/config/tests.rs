@@ -214,7 +214,7 @@ fn the_gateway_decides_by_files() {
     };
     assert_eq!((require.keyring, require.credential_file), (PathBuf::from("k"), PathBuf::from("c")));
     assert!(require.open_paths.iter().any(|path| path.is_of(b"/server_info?x")));
-    assert_eq!((require.open_paths.len(), require.deny_paths.len()), (4, 0));
+    assert_eq!((require.open_paths.len(), require.deny_paths.len()), (4, 3));
     let more = format!("{REQUIRE}open_paths = []\ndeny_paths = [\"/api/vscode/url\"]\norigins = []\n");
     let authentication = parse(&more, &[]).unwrap().authentication;
     assert!(!authentication.origins.unwrap().allow(b"https://app.example"), "an empty list allows nobody");

@@ -144,8 +144,14 @@ impl ProxyHttp for Adapter {
         &self,
         _: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Self::CTX,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
+        let is_given_away = |exchange: &Arc<Exchange>| {
+            response.headers.values().any(|value| exchange.snapshot.is_given_away_in(value.as_bytes()))
+        };
+        if ctx.as_ref().is_some_and(is_given_away) {
+            return Err(Error::new_up(WITHHELD));
+        }
         // Nobody asked for another protocol; Pingora would pass it on as an interim answer.
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
@@ -223,6 +229,9 @@ fn remove_hop_by_hop(response: &mut ResponseHeader) {
     }
 }
 
+/// An answer that has our own credential in its head.
+const WITHHELD: ErrorType = ErrorType::Custom("withheld");
+
 /// What an error of Pingora's means, by its closed type and source: its text may hold a head.
 fn outcome_of(error: &Error) -> Outcome {
     match (error.esource(), error.etype()) {
@@ -254,6 +263,7 @@ fn outcome_of(error: &Error) -> Outcome {
             | ErrorType::SocketError
             | ErrorType::TLSHandshakeFailure,
         ) => Outcome::UpstreamUnreachable,
+        (ErrorSource::Upstream, kind) if *kind == WITHHELD => Outcome::Withheld,
         (ErrorSource::Upstream, _) => Outcome::UpstreamMalformed,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Outcome::InternalError,
     }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::SystemTime,
 };
@@ -32,10 +32,8 @@ struct Caller {
     now: Mutex<Standing>,
     /// Rung when something has changed.
     changed: Summons,
-    /// Sockets, and handshakes on their way to be one.
+    /// Sockets, and handshakes on their way to be one, but for those that were told to leave.
     open: AtomicU32,
-    /// How many of them have to leave, since fewer are allowed now.
-    excess: AtomicU32,
 }
 
 /// What holds for a key now; `None` once it is removed.
@@ -47,6 +45,8 @@ pub(super) struct Seat {
     carrier: Carrier,
     /// The page's origin.
     origin: Option<Box<[u8]>>,
+    /// Whether it was told to leave for being too many.
+    has_left: AtomicBool,
 }
 
 impl Callers {
@@ -69,18 +69,22 @@ impl Callers {
             return Err(Denial::TooManySockets);
         }
         caller.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Seat { caller: Arc::clone(caller), carrier, origin: origin.map(Into::into) })
+        Ok(Seat {
+            caller: Arc::clone(caller),
+            carrier,
+            origin: origin.map(Into::into),
+            has_left: AtomicBool::new(false),
+        })
     }
 
     /// Takes a new keyring over: whoever it does not let in any more is told.
-    pub(super) fn take_over(&self, keyring: Option<Arc<Keyring>>) {
+    pub(super) fn take_over(&self, keyring: Arc<Keyring>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.callers.retain(|digest, caller| {
-            let now = keyring.as_ref().and_then(|keyring| keyring.of_digest(digest));
-            caller.take_over(now.cloned());
+            caller.take_over(keyring.of_digest(digest).cloned());
             caller.open.load(Ordering::Relaxed) > 0
         });
-        known.keyring = keyring;
+        known.keyring = Some(keyring);
     }
 
     /// Tells everybody whose time is over.
@@ -96,12 +100,7 @@ impl Callers {
 
 impl Caller {
     fn new(entry: Arc<Entry>) -> Self {
-        Self {
-            now: Mutex::new(Some(entry)),
-            changed: Summons::default(),
-            open: AtomicU32::new(0),
-            excess: AtomicU32::new(0),
-        }
+        Self { now: Mutex::new(Some(entry)), changed: Summons::default(), open: AtomicU32::new(0) }
     }
 
     fn standing(&self) -> Standing {
@@ -114,8 +113,6 @@ impl Caller {
             if *now == entry {
                 return;
             }
-            let most = entry.as_ref().and_then(|entry| entry.max_sockets).unwrap_or(u32::MAX);
-            self.excess.store(self.open.load(Ordering::Relaxed).saturating_sub(most), Ordering::Relaxed);
             *now = entry;
         }
         self.changed.ring();
@@ -139,14 +136,21 @@ impl Seat {
         if entry.admits(SystemTime::now(), self.carrier, self.origin.as_deref()).is_err() {
             return false;
         }
-        // One of those who are too many takes the fall, and only one.
-        let fewer = |excess: u32| excess.checked_sub(1);
-        self.caller.excess.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_err()
+        // As many leave as are too many, whoever asks first; from then on it is not counted.
+        let most = entry.max_sockets.unwrap_or(u32::MAX);
+        let fewer = |open: u32| (open > most).then(|| open - 1);
+        let leaves = self.caller.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok();
+        if leaves {
+            self.has_left.store(true, Ordering::Relaxed);
+        }
+        !leaves
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.caller.open.fetch_sub(1, Ordering::Relaxed);
+        if !self.has_left.load(Ordering::Relaxed) {
+            self.caller.open.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

@@ -102,7 +102,7 @@ fn stopped(
 ) -> Stopped {
     let mut aside = Aside { retry_after: None, origin: readable_by(snapshot, head) };
     let per_minute = snapshot.config.limits.failed_attempts_per_minute;
-    let attempt = client.filter(|_| denied.denial.is_failed_attempt());
+    let attempt = client.filter(|_| denied.is_failed_attempt());
     let limited = attempt.map(|client| gateway.limiter.failed(client, gateway.started.elapsed(), per_minute));
     let denial = if let Some(Err(wait)) = limited {
         aside.retry_after = Some(wait.seconds());

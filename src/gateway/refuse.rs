@@ -76,9 +76,13 @@ impl Answer {
                 "Content-Type: application/json\r\nContent-Length: 25\r\n",
                 "{\"detail\":\"Unauthorized\"}",
             ),
-            (Outcome::UpstreamMalformed | Outcome::UpstreamReset | Outcome::UpstreamUnreachable, _) => {
-                (502, "502 Bad Gateway", EMPTY, "")
-            }
+            (
+                Outcome::UpstreamMalformed
+                | Outcome::UpstreamReset
+                | Outcome::UpstreamUnreachable
+                | Outcome::Withheld,
+                _,
+            ) => (502, "502 Bad Gateway", EMPTY, ""),
             (Outcome::UpstreamTimeout, _) => (504, "504 Gateway Timeout", EMPTY, ""),
             (Outcome::Cut, _) => (503, "503 Service Unavailable", EMPTY, ""),
             (

@@ -107,7 +107,8 @@ impl Writer {
     /// Copies the fields that go on as they came.
     ///
     /// A plain request keeps the fields that frame its body for Pingora, which reads this head next
-    /// and ends their journey.
+    /// and ends their journey. A field in whose value there is the credential that ours has `replaced` goes no
+    /// further.
     pub(super) fn end_to_end(
         &mut self,
         head: &Head<'_>,
@@ -115,8 +116,12 @@ impl Writer {
         kind: Kind,
         nominated: &[String],
         hop: &Hop<'_>,
+        replaced: Option<&[u8]>,
     ) {
         let believes = is_trusted(hop.peer, hop);
+        let holds_replaced = |value: &[u8]| {
+            replaced.is_some_and(|credential| memchr::memmem::find(value, credential).is_some())
+        };
         let mut has_length = false;
         for Field { name, value } in &head.fields {
             if is_any(name, &["content-length"]) {
@@ -137,6 +142,7 @@ impl Writer {
                     && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated))
                     && !REPLACED.iter().any(|ours| is_alike(name, ours))
                     && (believes || !is_forwarding(name))
+                    && !holds_replaced(value)
             };
             if goes_on {
                 self.line(name, value);

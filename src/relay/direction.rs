@@ -102,11 +102,6 @@ impl Direction {
         self.farewell == Farewell::Said
     }
 
-    /// Whether a Close frame still waits for a boundary.
-    pub(super) fn owes_goodbye(&self) -> bool {
-        matches!(self.farewell, Farewell::Due(_))
-    }
-
     /// Asks for a Close frame at the next boundary.
     pub(super) fn say_goodbye(&mut self, code: u16) {
         self.farewell = Farewell::Due(code);

@@ -5,10 +5,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::gateway::{Gateway, Mark, tls::FileProblem};
+use tokio::time::timeout;
+
+use crate::gateway::{Gateway, Mark, Renewal, tls::FileProblem};
 
 /// How often: a key that is removed, or whose time is over, ends its sockets within a second.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a look at the file may take before somebody is told.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches until the process ends.
 pub(super) async fn keep(gateway: Arc<Gateway>) {
@@ -24,22 +29,31 @@ async fn expire(gateway: &Gateway) {
     }
 }
 
-/// Takes a keyring over whose file has changed.
+/// Takes a keyring over whose file has changed, once it has not been written to between two looks.
 async fn watch(gateway: &Arc<Gateway>) {
-    let mut refused: Option<Mark> = None;
+    let (mut looked, mut refused) = (None::<Mark>, None::<Mark>);
     loop {
         tokio::time::sleep(PAUSE).await;
-        if !gateway.has_keyring() {
-            continue;
-        }
         let reading = Arc::clone(gateway);
-        match tokio::task::spawn_blocking(move || reading.renew_keyring(refused)).await {
-            Ok(Ok(true)) => {
+        let mut look = tokio::task::spawn_blocking(move || reading.renew_keyring(looked, refused));
+        let seen = match timeout(PATIENCE, &mut look).await {
+            Ok(seen) => seen,
+            Err(_) => {
+                gateway.metrics.keyring_reloaded(false);
+                tracing::error!("the file system of the keyring does not answer; the old one stays");
+                look.await
+            }
+        };
+        let Ok(Some((mark, renewal))) = seen else { continue };
+        looked = Some(mark);
+        match renewal {
+            Renewal::Same => {}
+            Renewal::Taken { callers } => {
                 gateway.metrics.keyring_reloaded(true);
-                tracing::info!("keyring reloaded");
+                tracing::info!(callers, "keyring reloaded");
                 refused = None;
             }
-            Ok(Err((problems, mark))) => {
+            Renewal::Refused(problems) => {
                 // What was only just written is read twice, and complained of once.
                 if !mark.is_same_version(refused) {
                     gateway.metrics.keyring_reloaded(false);
@@ -47,7 +61,6 @@ async fn watch(gateway: &Arc<Gateway>) {
                 }
                 refused = Some(mark);
             }
-            Ok(Ok(false)) | Err(_) => {}
         }
     }
 }

@@ -349,3 +349,55 @@ fn a_prefix_belongs_to_the_field_and_not_to_the_credential() {
     let received = upstream.received().concat();
     assert!(received.contains(&format!("Authorization: Bearer {OURS}\r\n")), "{received}");
 }
+
+#[test]
+fn the_callers_key_goes_on_in_no_other_field() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).start();
+    let others = [
+        format!("Authorization: Bearer {CANARY}"),
+        format!("Cookie: oh_workspace_session_key={CANARY}"),
+        format!("Referer: https://app.example/?session_api_key={CANARY}"),
+        format!("Sec-WebSocket-Protocol: chat, {CANARY}"),
+    ];
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    assert_eq!(ask(&gateway, true, By::Field, CANARY, &others).head.status(), 101);
+    assert_eq!(ask(&gateway, true, By::Query, CANARY, &others).head.status(), 101);
+    assert_eq!(ask(&gateway, false, By::Field, CANARY, &others).status(), 200);
+    crate::harness::canary::assert_without(
+        "the agent server",
+        CANARY,
+        upstream.received().concat().as_bytes(),
+    );
+}
+
+#[test]
+fn an_answer_that_gives_our_credential_away_is_withheld() {
+    let answer =
+        format!("HTTP/1.1 204 No Content\r\nSet-Cookie: oh_workspace_session_key={OURS}; Path=/\r\n\r\n");
+    let upstream = Upstream::answering(answer);
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+    let gateway = setup.set("authentication.deny_paths", Vec::<String>::new()).start();
+    for is_handshake in [false, true] {
+        let answer = ask(&gateway, is_handshake, By::Field, CANARY, &[]);
+        assert_eq!(answer.status(), 502);
+        crate::harness::canary::assert_without("the client", OURS, answer.head.0.as_bytes());
+    }
+    assert!(gateway.log_lines(2).iter().all(|line| line["outcome"] == "withheld"));
+    // Where it is known to do so, nobody even gets there.
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).start();
+    let request = head("POST /api/auth/workspace-session", &[&field(CANARY), "Content-Length: 0"]);
+    assert_eq!(gateway.exchange(request).status(), 403);
+}
+
+/// What a shell makes of a variable that is not set is nobody's key.
+#[test]
+fn nothing_is_no_key() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).start();
+    for presented in ["", "%20", "%C3%A9"] {
+        assert_eq!(ask(&gateway, true, By::Query, presented, &[]).head.status(), 403);
+    }
+    std::fs::write(gateway.file("keyring.toml"), key("alice", "", "")).unwrap();
+    gateway.says("is the digest of nothing", 1);
+}

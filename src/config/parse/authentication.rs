@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use super::super::{
-    Authentication, Mode, OpenPath, Origins, Require, document::Section, origins, paths, value,
+    Authentication, DeniedPath, Mode, OpenPath, Origins, Require, document::Section, origins, paths, value,
 };
 
 /// What anybody may read unless configured: what the agent server itself shows to anybody.
 const OPEN_PATHS: [&str; 4] = ["/alive", "/health", "/ready", "/server_info"];
+
+/// What nobody reaches unless configured: where the agent server hands its own credential out.
+const DENY_PATHS: [&str; 3] =
+    ["/api/auth/workspace-session", "/api/conversations/*/runtime/credentials", "/api/vscode/url"];
 
 /// Who decides, before it is known by what.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub(super) fn authentication(
             keyring,
             credential_file,
             open_paths: open_paths.unwrap_or_else(open_unless_configured),
-            deny_paths: deny_paths.unwrap_or_default(),
+            deny_paths: deny_paths.unwrap_or_else(denied_unless_configured),
         }),
         (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
     };
@@ -75,6 +79,10 @@ pub(super) fn authentication(
 
 fn open_unless_configured() -> Vec<OpenPath> {
     OPEN_PATHS.iter().filter_map(|path| paths::open_path(path).ok()).collect()
+}
+
+fn denied_unless_configured() -> Vec<DeniedPath> {
+    DENY_PATHS.iter().filter_map(|path| paths::denied_path(path).ok()).collect()
 }
 
 impl Section<'_> {

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::SystemTime,
 };
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -29,8 +29,8 @@ const LONGEST_KEYRING: u64 = 64 * 1024 * 1024;
 /// The longest credential of ours, in bytes, with a line end.
 const LONGEST_CREDENTIAL: usize = 4096;
 
-/// How long a file system may take to give two changes of a file two times.
-const GRAIN: Duration = Duration::from_secs(1);
+/// How many seconds a file system may take to give two changes of a file two times.
+const GRAIN: u64 = 1;
 
 /// Which version of a file there is; a link that leads elsewhere now is another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,6 @@ struct Version {
 impl Mark {
     fn of(path: &Path) -> Self {
         let Ok(about) = fs::metadata(path) else { return Self { version: None, is_fresh: false } };
-        let age = about.modified().ok().and_then(|modified| modified.elapsed().ok());
         Self {
             version: Some(Version {
                 file: (about.dev(), about.ino()),
@@ -60,7 +59,7 @@ impl Mark {
                 modified: (about.mtime(), about.mtime_nsec()),
                 changed: (about.ctime(), about.ctime_nsec()),
             }),
-            is_fresh: age.is_none_or(|age| age < GRAIN),
+            is_fresh: is_fresh(about.ctime(), SystemTime::now()),
         }
     }
 
@@ -92,32 +91,49 @@ impl Edge {
         }
     }
 
-    /// Reads the keyring again, if its file is another one now or had just been written; `None` if not.
-    /// A version that was `refused` is not read again.
+    /// Reads the keyring again, if its file is another one now, or had just been written when it was read.
+    /// A version that was `refused` is not read again, and one that is still being written, or was only
+    /// now `looked` at for the first time, is left for the next look. Returns which version there is.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, and its version.
+    /// Everything that is wrong with the file.
     pub(in crate::gateway) fn renew(
         &self,
         path: &Path,
+        looked: Option<Mark>,
         refused: Option<Mark>,
-    ) -> Result<Option<Self>, (Vec<FileProblem>, Mark)> {
+    ) -> (Mark, Result<Option<Self>, Vec<FileProblem>>) {
         let mark = Mark::of(path);
-        if !mark.is_fresh && (mark == self.mark || Some(mark) == refused) {
-            return Ok(None);
+        let is_known = !mark.is_fresh && (mark == self.mark || Some(mark) == refused);
+        if is_known || !mark.is_same_version(looked) {
+            return (mark, Ok(None));
         }
-        match read_keyring(path) {
-            Ok((keyring, mark)) => {
-                Ok(Some(Self { keyring: Arc::new(keyring), mark, credential: Arc::clone(&self.credential) }))
-            }
-            Err(problems) => Err((problems, mark)),
+        let read = read_keyring(path);
+        if !Mark::of(path).is_same_version(Some(mark)) {
+            return (mark, Ok(None));
         }
+        let renewed = read.map(|(keyring, mark)| {
+            Some(Self { keyring: Arc::new(keyring), mark, credential: Arc::clone(&self.credential) })
+        });
+        (mark, renewed)
     }
 }
 
 /// Reads the files of `require`, and gives back everything that is wrong with them.
 pub fn check_files(require: &Require) -> Vec<FileProblem> {
     Edge::load(require).err().unwrap_or_default()
+}
+
+/// Whether a file's inode changed, in seconds since 1970, within [`GRAIN`] before now, or after it. Nobody
+/// can set that time, other than that of a modification; only the clock may have gone back.
+fn is_fresh(changed: i64, now: SystemTime) -> bool {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    u64::try_from(changed).unwrap_or_default().abs_diff(now) <= GRAIN
+}
+
+/// Opens a file, and nothing that could be waited for, such as a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 fn read_keyring(path: &Path) -> Result<(Keyring, Mark), Vec<FileProblem>> {
@@ -129,7 +145,7 @@ fn read_keyring(path: &Path) -> Result<(Keyring, Mark), Vec<FileProblem>> {
     // Looked at before it is read: whatever changes later is seen to be newer.
     let mark = Mark::of(path);
     let mut text = String::new();
-    let length = File::open(path).and_then(|file| file.take(LONGEST_KEYRING + 1).read_to_string(&mut text));
+    let length = open(path).and_then(|file| file.take(LONGEST_KEYRING + 1).read_to_string(&mut text));
     if u64::try_from(length.map_err(unread)?).is_ok_and(|length| length > LONGEST_KEYRING) {
         return Err(vec![problem("is longer than 64 MiB; name the file of a keyring".to_owned())]);
     }
@@ -146,7 +162,7 @@ fn read_credential(path: &Path) -> Result<Wiped, String> {
     // Room for more than is read: it never grows, so that nothing of it is left behind.
     let mut bytes = Vec::with_capacity(2 * LONGEST_CREDENTIAL);
     let most = u64::try_from(LONGEST_CREDENTIAL + 1).unwrap_or(u64::MAX);
-    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    let read = open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     let bytes = Wiped::new(bytes);
     read.map_err(|error| format!("cannot be read: {}; put the agent server's key into it", error.kind()))?;
     let line = bytes.as_bytes().trim_ascii_end();

@@ -181,3 +181,99 @@ fn a_hangup_reads_the_keyring_too() {
     gateway.reload(|setup| setup, "configuration reloaded");
     is_told(alice);
 }
+
+/// What fills a disk, or an editor that writes in place, leaves an empty file for a moment.
+#[test]
+fn a_file_that_is_being_written_is_not_taken_over() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&both()).start();
+    let mut alice = open(&gateway, CANARY);
+    for _ in 0..40 {
+        let file = fs::File::create(gateway.file("keyring.toml")).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        std::io::Write::write_all(&mut &file, both().as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(is_alive(&mut alice));
+    }
+}
+
+#[test]
+fn handshakes_on_their_way_pay_for_no_socket_that_stays() {
+    let upstream = crate::harness::Upstream::playing(|stream, _| {
+        let head = stream.take_head()?;
+        if head.line().starts_with("GET /hung") {
+            stream.take(1).map(drop)
+        } else {
+            crate::harness::upstream::echo_on(stream, crate::harness::SWITCHING)
+        }
+    });
+    let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).start();
+    let mut sockets: Vec<_> = (0..2).map(|_| open(&gateway, CANARY)).collect();
+    let waiting: Vec<_> = (0..6).map(|_| gateway.send(opening("/hung", &[&field(CANARY)]))).collect();
+    eventually("all have arrived", || upstream.received().len() == 8);
+    replace(&gateway, &key("alice", CANARY, "max_sockets = 8\n"));
+    gateway.says("keyring reloaded", 1);
+    replace(&gateway, &key("alice", CANARY, "max_sockets = 3\n"));
+    gateway.says("keyring reloaded", 2);
+    drop(waiting);
+    gateway.events("handshake", 8);
+    // Two left for being too many at that time; who comes now stays.
+    eventually("there is room", || {
+        let mut client = gateway.send(opening("/s", &[&field(CANARY)]));
+        let is_in = client.take_head().unwrap().status() == 101;
+        sockets.push(client);
+        is_in
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(is_alive(sockets.last_mut().unwrap()));
+}
+
+#[test]
+fn without_a_keyring_everybody_stays() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&both()).start();
+    let mut alice = open(&gateway, CANARY);
+    gateway.reload_text(&Setup::before(&upstream).text(), "configuration reloaded");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(is_alive(&mut alice));
+}
+
+#[test]
+fn a_keyring_that_is_no_file_holds_nothing_up() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&both()).start();
+    let alice = open(&gateway, CANARY);
+    rustix::fs::mkfifoat(rustix::fs::CWD, gateway.file("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    fs::rename(gateway.file("pipe"), gateway.file("keyring.toml")).unwrap();
+    gateway.says("keyring not taken over, the old one stays", 1);
+    replace(&gateway, &key("bob", ANOTHER, ""));
+    is_told(alice);
+}
+
+#[test]
+fn what_is_no_framing_ends_with_its_key_as_well() {
+    let upstream = server();
+    let gateway = Setup::before(&upstream).requiring(&both()).start();
+    let mut alice = open(&gateway, CANARY);
+    alice.send([0x83, 0x80, 0, 0, 0, 0]).unwrap();
+    alice.take(6).unwrap();
+    replace(&gateway, &key("bob", ANOTHER, ""));
+    let (took, _) = timed(|| alice.is_over());
+    assert!(took < AT_ONCE, "{took:?}");
+}
+
+#[test]
+fn a_key_that_is_removed_while_draining_ends_its_sockets() {
+    let upstream = server();
+    let mut gateway = Setup::before(&upstream).requiring(&both()).set("drain.timeout", "60s").start();
+    let mut alice = open(&gateway, CANARY);
+    // A message of 100 bytes, of which one comes: nothing can be said in the middle of it.
+    alice.send([0x81, 0x80 | 100, 0, 0, 0, 0, b'x']).unwrap();
+    alice.take(7).unwrap();
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.says("draining", 1);
+    replace(&gateway, &key("bob", ANOTHER, ""));
+    let (took, is_over) = timed(|| alice.is_over());
+    assert!(is_over && took < AT_ONCE, "{is_over}, {took:?}");
+    assert_eq!(gateway.wait().code(), Some(0));
+}

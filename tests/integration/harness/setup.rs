@@ -83,7 +83,7 @@ impl Setup {
     }
 
     /// The file.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.settings.iter().map(|(config_key, value)| format!("{config_key} = {value}\n")).collect()
     }
 
