@@ -1,12 +1,12 @@
 //! `hushgate leaktest`: plants fresh canaries wherever a credential can stand, drives every path on
 //! which a request can end, and searches every byte of every sink for them.
 //!
-//! Against this program by default: a gateway of its own for each log level, with each form of the
-//! access log and in `require`, before an upstream that fails as it is told. In `require` every canary is
-//! a key, good or not, or stands where a keyring must not have one, and the gateway's own credential is a
-//! canary too. Or against a deployment that is running,
-//! whose files are searched for what they have grown by; with `--upstream` the test plays the agent
-//! server behind it, so that its failures can be driven there as well.
+//! Against this program by default: a gateway of its own for each log level and each form of the
+//! access log, and two in `require`, before an upstream that fails as it is told. In `require` every
+//! canary is a key, good or not, or stands in a file where none may be, and the gateway's own credential
+//! is one too. Or against a deployment that is running, whose files are searched for what they have
+//! grown by; with `--upstream` the test plays the agent server behind it, so that its failures can be
+//! driven there as well.
 //!
 //! A canary is found as it is, percent-encoded (once or twice), in base64 and base64url at any
 //! alignment, in hexadecimal digits and reversed; so is either end of one. It is never shown.

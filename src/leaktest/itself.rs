@@ -44,6 +44,15 @@ impl Form {
     /// All of them.
     const ALL: [Self; 3] = [Self::Json, Self::Text, Self::Require];
 
+    /// The levels that it is tested at. Each has all that those before it say, so that the default and the
+    /// last are enough for what only `require` adds.
+    const fn levels(self) -> &'static [Option<&'static str>] {
+        match self {
+            Self::Json | Self::Text => &LEVELS,
+            Self::Require => &[None, Some("trace")],
+        }
+    }
+
     /// The values of `handshake.plain_requests` and `access_log.format`.
     const fn settings(self) -> (&'static str, &'static str) {
         match self {
@@ -103,7 +112,7 @@ impl Form {
 pub(super) async fn test(program: &FilePath) -> Result<Report, LeaktestError> {
     let folder = Folder::new("leaktest").map_err(LeaktestError::Folder)?;
     let places = Semaphore::new(AT_ONCE);
-    let runs = LEVELS.into_iter().flat_map(|level| Form::ALL.map(|form| (level, form)));
+    let runs = Form::ALL.into_iter().flat_map(|form| form.levels().iter().map(move |level| (*level, form)));
     let runs = runs.enumerate().map(|(number, (level, form))| {
         let (folder, places) = (folder.path().join(number.to_string()), &places);
         async move {
