@@ -100,7 +100,8 @@ fn stopped(
     denied: &Denied,
     client: Option<IpAddr>,
 ) -> Stopped {
-    let mut aside = Aside { retry_after: None, origin: readable_by(snapshot, head) };
+    let is_head_only = head.method == "HEAD";
+    let mut aside = Aside { is_head_only, retry_after: None, origin: readable_by(snapshot, head) };
     let per_minute = snapshot.config.limits.failed_attempts_per_minute;
     let attempt = client.filter(|_| denied.is_failed_attempt());
     let limited = attempt.map(|client| gateway.limiter.failed(client, gateway.started.elapsed(), per_minute));

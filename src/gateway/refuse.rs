@@ -22,6 +22,8 @@ pub(super) struct Answer {
 /// What an answer says beside itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aside {
+    /// Whether only the head was asked for, whose answer has no body (RFC 9110 section 9.3.2).
+    pub(super) is_head_only: bool,
     /// When to come back, in seconds.
     pub(super) retry_after: Option<u64>,
     /// The origin whose pages may read the answer, as it came.
@@ -112,6 +114,7 @@ impl Answer {
                  Access-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
             ));
         }
+        let body = if aside.is_head_only { "" } else { body };
         [head.as_bytes(), b"\r\n", body.as_bytes()].concat()
     }
 }

@@ -167,9 +167,13 @@ fn a_plain_request_is_refused_before_a_byte_of_its_body() {
         let answer = gateway.exchange(head(&format!("POST {target}"), &fields));
         assert_eq!((answer.status(), answer.text()), (401, "{\"detail\":\"Unauthorized\"}"));
     }
+    // Of a head nothing follows but the end.
+    let mut client = gateway.send(head("HEAD /a", &[]));
+    assert_eq!(client.take_head().unwrap().status(), 401);
+    assert!(client.is_over());
     upstream.assert_untouched();
-    let outcomes: Vec<_> = gateway.log_lines(3).iter().map(|line| line["outcome"].clone()).collect();
-    assert_eq!(outcomes, ["credential_missing", "credential_unknown", "credential_missing"]);
+    let outcomes: Vec<_> = gateway.log_lines(4).iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes[..3], ["credential_missing", "credential_unknown", "credential_missing"]);
 }
 
 #[test]
