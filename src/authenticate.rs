@@ -140,10 +140,12 @@ pub fn admit(
     keyring: Option<&Keyring>,
     now: SystemTime,
 ) -> Result<Admission, Denied> {
-    let origin = origin(head);
     let authentication = &rules.authentication;
     // First of all: a page that may not even ask.
-    if examined.kind == Kind::OpeningHandshake && !is_allowed(origin, authentication.origins.as_ref()) {
+    if examined.kind == Kind::OpeningHandshake
+        && let Some(list) = &authentication.origins
+        && !is_allowed(origin(head), Some(list))
+    {
         return Err(Denial::Origin.into());
     }
     let Mode::Require(require) = &authentication.mode else {
@@ -164,7 +166,7 @@ pub fn admit(
     let Some(entry) = keyring.filter(|_| is_usable).and_then(|keyring| keyring.find(credential)) else {
         return Err(Denial::Unknown.into());
     };
-    let admitted = entry.admits(now, carrier, origin);
+    let admitted = entry.admits(now, carrier, origin(head));
     match admitted.and(if is_denied { Err(Denial::Path) } else { Ok(()) }) {
         Ok(()) => Ok(Admission::Caller(Arc::clone(entry))),
         Err(denial) => Err(Denied { denial, entry: Some(Arc::clone(entry)) }),

@@ -256,6 +256,11 @@ impl Gateway {
         Some((mark, Renewal::Taken { callers }))
     }
 
+    /// Whether we decide about callers.
+    pub fn has_keyring(&self) -> bool {
+        self.snapshot.load().edge.is_some()
+    }
+
     /// Tells every socket whose key has expired.
     pub fn expire(&self, now: SystemTime) {
         self.callers.expire(now);

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{config::keyring::Entry, secret::Digest};
 
-/// What the index of a [`Keyring`] is keyed with: random, made once a process, and nobody's to know.
+/// What the index of a [`Keyring`] is keyed with: random, another one whenever the file is read, and nobody's to know.
 pub struct IndexKey(hmac::Key);
 
 impl IndexKey {

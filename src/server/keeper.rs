@@ -34,6 +34,9 @@ async fn watch(gateway: &Arc<Gateway>) {
     let (mut looked, mut refused) = (None::<Mark>, None::<Mark>);
     loop {
         tokio::time::sleep(PAUSE).await;
+        if !gateway.has_keyring() {
+            continue;
+        }
         let reading = Arc::clone(gateway);
         let mut look = tokio::task::spawn_blocking(move || reading.renew_keyring(looked, refused));
         let seen = match timeout(PATIENCE, &mut look).await {
