@@ -170,13 +170,13 @@ where
             self.until(event).await
         };
         let why = match ended {
-            Err(End::Over) => return self.summary(Left { why: None, was_cut: false, code: 0 }),
+            Err(End::Over) => return self.summary(None),
             Err(End::Limit) => Leave::Limit,
             Ok(why) => why,
         };
         // In a box, since few sockets of many are ever on their way out.
         let left = Box::pin(self.leave(why, revoked, goodbye)).await;
-        self.summary(left)
+        self.summary(Some(left))
     }
 
     /// Relays until `event`, or until it has ended before.
@@ -273,13 +273,13 @@ where
             was_cut = leave => was_cut,
             () = cut(&goodbye.phase) => true,
         };
-        Left { why: Some(why), was_cut, code }
+        Left { why, was_cut, code }
     }
 
     /// What came of it.
-    fn summary(&self, left: Left) -> Summary {
-        let was_cut = left.was_cut || self.first_close == Some(Side::Gateway);
-        let ending = match left.why {
+    fn summary(&self, left: Option<Left>) -> Summary {
+        let was_cut = left.is_some_and(|left| left.was_cut) || self.first_close == Some(Side::Gateway);
+        let ending = match left.map(|left| left.why) {
             Some(Leave::Revoked) if was_cut => Ending::Revoked,
             Some(_) if was_cut => Ending::Cut,
             Some(_) | None => Ending::ByItself,
@@ -288,7 +288,7 @@ where
         let closing = Closing {
             code: match self.first_close {
                 Some(Side::Client) => up.close_code(),
-                Some(Side::Gateway) => Some(left.code),
+                Some(Side::Gateway) => left.map(|left| left.code),
                 Some(Side::Upstream) => down.close_code(),
                 None => None,
             },
@@ -304,8 +304,8 @@ where
 /// How a socket left.
 #[derive(Clone, Copy)]
 struct Left {
-    /// Why it had to, if it had.
-    why: Option<Leave>,
+    /// Why it had to.
+    why: Leave,
     /// Whether we ended it without a closing handshake.
     was_cut: bool,
     /// The code of our Close frame.

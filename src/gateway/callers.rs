@@ -9,6 +9,8 @@ use std::{
     time::SystemTime,
 };
 
+use arc_swap::ArcSwapOption;
+
 use crate::{
     authenticate::{Denial, Keyring},
     config::keyring::{Carrier, Entry},
@@ -29,15 +31,13 @@ struct Known {
 
 /// What the sockets of one key share.
 struct Caller {
-    now: Mutex<Standing>,
+    /// What holds for the key now; nothing once it is removed.
+    now: ArcSwapOption<Entry>,
     /// Rung when something has changed.
     changed: Summons,
     /// Sockets, and handshakes on their way to be one, but for those that were told to leave.
     open: AtomicU32,
 }
-
-/// What holds for a key now; `None` once it is removed.
-type Standing = Option<Arc<Entry>>;
 
 /// The place of one socket among those of its key, until it is dropped.
 pub(super) struct Seat {
@@ -91,7 +91,7 @@ impl Callers {
     pub(super) fn expire(&self, now: SystemTime) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let expired = |caller: &&Arc<Caller>| {
-            caller.standing().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end))
+            caller.now.load().as_ref().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end))
                 && caller.open.load(Ordering::Relaxed) > 0
         };
         known.callers.values().filter(expired).for_each(|caller| caller.changed.ring());
@@ -100,22 +100,14 @@ impl Callers {
 
 impl Caller {
     fn new(entry: Arc<Entry>) -> Self {
-        Self { now: Mutex::new(Some(entry)), changed: Summons::default(), open: AtomicU32::new(0) }
+        Self { now: ArcSwapOption::new(Some(entry)), changed: Summons::default(), open: AtomicU32::new(0) }
     }
 
-    fn standing(&self) -> Standing {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn take_over(&self, entry: Standing) {
-        {
-            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-            if *now == entry {
-                return;
-            }
-            *now = entry;
+    fn take_over(&self, entry: Option<Arc<Entry>>) {
+        if *self.now.load() != entry {
+            self.now.store(entry);
+            self.changed.ring();
         }
-        self.changed.ring();
     }
 }
 
@@ -132,7 +124,7 @@ impl Seat {
     }
 
     fn stands(&self) -> bool {
-        let Some(entry) = self.caller.standing() else { return false };
+        let Some(entry) = self.caller.now.load_full() else { return false };
         if entry.admits(SystemTime::now(), self.carrier, self.origin.as_deref()).is_err() {
             return false;
         }
