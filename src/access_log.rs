@@ -127,6 +127,8 @@ pub enum Outcome {
     Upgraded,
     /// The agent server's answer was not HTTP.
     UpstreamMalformed,
+    /// The agent server refused a WebSocket that we had agreed to.
+    UpstreamRefused,
     /// The agent server broke the connection.
     UpstreamReset,
     /// The agent server did not answer in time.
@@ -151,6 +153,7 @@ impl Outcome {
             Self::Served => "served",
             Self::Upgraded => "upgraded",
             Self::UpstreamMalformed => "upstream_malformed",
+            Self::UpstreamRefused => "upstream_refused",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamUnreachable => "upstream_unreachable",

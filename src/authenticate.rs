@@ -10,7 +10,7 @@ use std::{sync::Arc, time::SystemTime};
 pub use self::keyring::{IndexKey, Keyring};
 use crate::{
     config::{
-        self, Mode, Origins, Require,
+        self, FirstMessage, Mode, Origins, Require,
         keyring::{Carrier, Entry},
     },
     handshake::{
@@ -32,6 +32,10 @@ pub enum Denial {
     Carrier,
     /// The key's time is over.
     Expired,
+    /// The first message of a WebSocket that presented nothing before is none that could.
+    FirstMessage,
+    /// It did not come in time.
+    FirstMessageTimeout,
     /// Nothing was presented.
     Missing,
     /// The key's time has not come.
@@ -46,15 +50,19 @@ pub enum Denial {
     TooManyAttempts,
     /// The caller has as many sockets as it may.
     TooManySockets,
+    /// So many sockets as may are waiting for a first message: of this address, or of all.
+    TooManyUnverified,
     /// No entry has this credential.
     Unknown,
 }
 
 impl Denial {
     /// Every one there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Carrier,
         Self::Expired,
+        Self::FirstMessage,
+        Self::FirstMessageTimeout,
         Self::Missing,
         Self::NotYetValid,
         Self::Origin,
@@ -62,6 +70,7 @@ impl Denial {
         Self::Query,
         Self::TooManyAttempts,
         Self::TooManySockets,
+        Self::TooManyUnverified,
         Self::Unknown,
     ];
 
@@ -70,6 +79,8 @@ impl Denial {
         match self {
             Self::Carrier => "carrier_not_allowed",
             Self::Expired => "credential_expired",
+            Self::FirstMessage => "first_message_invalid",
+            Self::FirstMessageTimeout => "first_message_timeout",
             Self::Missing => "credential_missing",
             Self::NotYetValid => "credential_not_yet_valid",
             Self::Origin => "origin_not_allowed",
@@ -77,6 +88,7 @@ impl Denial {
             Self::Query => "query_refused",
             Self::TooManyAttempts => "too_many_attempts",
             Self::TooManySockets => "too_many_sockets",
+            Self::TooManyUnverified => "too_many_unverified",
             Self::Unknown => "credential_unknown",
         }
     }
@@ -86,6 +98,8 @@ impl Denial {
 pub enum Admission {
     /// The agent server decides.
     PassThrough,
+    /// As far as its first message, which has to say who the caller is.
+    Awaited,
     /// Nobody has to be known for this.
     Open,
     /// The caller was verified.
@@ -107,11 +121,14 @@ impl Denied {
             Denial::Carrier | Denial::Expired | Denial::NotYetValid | Denial::Unknown => true,
             // Otherwise the page was not let in, whatever it would have presented.
             Denial::Origin => self.entry.is_some(),
-            Denial::Missing
+            Denial::FirstMessage
+            | Denial::FirstMessageTimeout
+            | Denial::Missing
             | Denial::Path
             | Denial::Query
             | Denial::TooManyAttempts
-            | Denial::TooManySockets => false,
+            | Denial::TooManySockets
+            | Denial::TooManyUnverified => false,
         }
     }
 }
@@ -159,7 +176,10 @@ pub fn admit(
     let (Some(credential), Some(carrier)) =
         (examined.credential(&rules.handshake), examined.source.carrier())
     else {
-        return Err(Denial::Missing.into());
+        let is_awaited = examined.kind == Kind::OpeningHandshake
+            && require.first_message == FirstMessage::Accept
+            && !is_denied;
+        return if is_awaited { Ok(Admission::Awaited) } else { Err(Denial::Missing.into()) };
     };
     // Visible ASCII, so that a digest means the same by every carrier.
     let is_usable = !credential.is_empty() && credential.iter().all(u8::is_ascii_graphic);

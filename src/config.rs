@@ -161,6 +161,17 @@ pub struct Require {
     pub open_paths: Vec<OpenPath>,
     /// What no caller reaches.
     pub deny_paths: Vec<DeniedPath>,
+    /// What becomes of an opening handshake that presents nothing.
+    pub first_message: FirstMessage,
+}
+
+/// What becomes of an opening handshake that presents nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstMessage {
+    /// We answer it, and the first message has to present a credential.
+    Accept,
+    /// It is refused.
+    Refuse,
 }
 
 /// What is written of each request, and where.
@@ -227,6 +238,10 @@ pub struct Limits {
     pub vanished_timeout: Option<Duration>,
     /// Failed attempts a minute by one peer address; 0 is no limit.
     pub failed_attempts_per_minute: u32,
+    /// The most WebSockets at once whose first message has yet to present a credential.
+    pub unverified_sockets: usize,
+    /// The same by one peer address.
+    pub unverified_sockets_per_address: usize,
 }
 
 /// How the gateway ends.

@@ -26,7 +26,7 @@ use tokio::{
 
 use self::{
     adapter::Adapter, callers::Callers, downstream::Counters, edge::Edge, limiter::Limiter, tls::FileProblem,
-    upstream::Upstream,
+    unverified::Unverified, upstream::Upstream,
 };
 use crate::{
     access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
@@ -43,6 +43,7 @@ mod callers;
 pub mod connection;
 mod downstream;
 mod edge;
+mod first_message;
 mod limiter;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -50,6 +51,7 @@ mod refuse;
 mod resolver;
 mod takeover;
 pub mod tls;
+mod unverified;
 mod upstream;
 
 pub use self::{
@@ -174,6 +176,8 @@ pub struct Gateway {
     callers: Callers,
     /// Who fails too often.
     limiter: Limiter,
+    /// Who has yet to say who it is.
+    unverified: Unverified,
     /// The beginning of the limiter's time.
     started: Instant,
     phase: watch::Receiver<Phase>,
@@ -203,6 +207,7 @@ impl Gateway {
             changing: Mutex::default(),
             callers,
             limiter: Limiter::new(RandomState::new()),
+            unverified: Unverified::default(),
             started: Instant::now(),
             phase,
             never,

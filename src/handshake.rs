@@ -16,7 +16,7 @@ use crate::{
     secret::{Credential, Wiped},
 };
 
-pub use self::{forward::client, presented::Presented};
+pub use self::{forward::client, opening::Accept, presented::Presented};
 
 pub mod chunks;
 mod forward;
@@ -83,7 +83,9 @@ impl Refusal {
 pub enum CredentialSource {
     /// The credential field.
     Field,
-    /// Nothing was presented in the head.
+    /// The first message of a WebSocket that we answered ourselves.
+    FirstMessage,
+    /// Nothing was presented.
     None,
     /// A query parameter.
     Query,
@@ -94,6 +96,7 @@ impl CredentialSource {
     pub const fn carrier(self) -> Option<Carrier> {
         match self {
             Self::Field => Some(Carrier::Field),
+            Self::FirstMessage => Some(Carrier::FirstMessage),
             Self::None => None,
             Self::Query => Some(Carrier::Query),
         }
@@ -103,6 +106,7 @@ impl CredentialSource {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Field => "field",
+            Self::FirstMessage => "first_message",
             Self::None => "none",
             Self::Query => "query",
         }
@@ -158,6 +162,8 @@ pub struct Examined<'a> {
 enum Found<'a> {
     /// The value of a field line.
     Field(&'a [u8]),
+    /// What the first message presented.
+    FirstMessage(Credential),
     /// The decoded value of a parameter.
     Query(Credential),
 }
@@ -210,6 +216,7 @@ pub fn examine<'a>(head: &Head<'a>, rules: &config::Handshake) -> Result<Examine
     let source = match presented {
         None => CredentialSource::None,
         Some(Found::Field(_)) => CredentialSource::Field,
+        Some(Found::FirstMessage(_)) => CredentialSource::FirstMessage,
         Some(Found::Query(_)) => CredentialSource::Query,
     };
     Ok(Examined { kind, source, target, presented, nominated })
@@ -222,8 +229,16 @@ impl Examined<'_> {
     pub fn credential(&self, rules: &config::Handshake) -> Option<&[u8]> {
         self.presented.as_ref().map(|found| match found {
             Found::Field(value) => value.strip_prefix(rules.prefix.as_bytes()).unwrap_or_default(),
-            Found::Query(credential) => credential.as_bytes(),
+            Found::FirstMessage(credential) | Found::Query(credential) => credential.as_bytes(),
         })
+    }
+
+    /// Takes in what the first message presented, where the head had presented nothing.
+    pub fn present(&mut self, credential: Credential) {
+        if self.presented.is_none() {
+            self.source = CredentialSource::FirstMessage;
+            self.presented = Some(Found::FirstMessage(credential));
+        }
     }
 
     /// Writes the head that goes on.
@@ -239,11 +254,12 @@ impl Examined<'_> {
     ) -> Result<Admitted, Refusal> {
         let value = self.value(rules, passage)?;
         let mut out = forward::Writer::new(head, &self.target);
-        let replaced = match passage {
-            Passage::Verified { .. } => self.credential(rules),
-            Passage::AsPresented | Passage::Bare => None,
+        let (replaced, withheld) = match passage {
+            Passage::Verified { .. } => (self.credential(rules), self.not_agreed_on()),
+            Passage::AsPresented | Passage::Bare => (None, &[][..]),
         };
-        out.end_to_end(head, rules, self.kind, &self.nominated, hop, replaced);
+        let kept = forward::Kept { kind: self.kind, nominated: &self.nominated, withheld, replaced };
+        out.end_to_end(head, rules, hop, &kept);
         out.forwarding(head, hop);
         if let Passage::Verified { caller, .. } = passage {
             out.line("X-Hushgate-Caller", caller.as_bytes());
@@ -259,6 +275,18 @@ impl Examined<'_> {
         })
     }
 
+    /// The fields of a handshake whose offers nobody may take up. A compressed message could not be read,
+    /// so no extension is agreed upon; nor is a subprotocol, where we have answered already.
+    fn not_agreed_on(&self) -> &'static [&'static str] {
+        match (self.kind, self.source) {
+            (Kind::Plain, _) => &[],
+            (Kind::OpeningHandshake, CredentialSource::FirstMessage) => {
+                &["sec-websocket-extensions", "sec-websocket-protocol"]
+            }
+            (Kind::OpeningHandshake, _) => &["sec-websocket-extensions"],
+        }
+    }
+
     /// The value of the one credential field line that goes on.
     fn value(&self, rules: &config::Handshake, passage: &Passage<'_>) -> Result<Option<Wiped>, Refusal> {
         let prefixed = |length| {
@@ -268,7 +296,7 @@ impl Examined<'_> {
         };
         match (passage, &self.presented) {
             (Passage::AsPresented, Some(Found::Field(value))) => Ok(Some(Wiped::copy_of(value))),
-            (Passage::AsPresented, Some(Found::Query(credential))) => {
+            (Passage::AsPresented, Some(Found::FirstMessage(credential) | Found::Query(credential))) => {
                 let mut value = prefixed(credential.as_bytes().len());
                 if credential.append_latin1(&mut value) {
                     Ok(Some(value))

@@ -7,6 +7,7 @@
 //!    ─▶ gateway::connection: read one head under a deadline; take one Snapshot of the configuration
 //!    ─▶ handshake::examine: what does it present, what may go on?                           (pure)
 //!    ─▶ authenticate::admit: who is it, and may they in?                                    (pure)
+//!         ├─ Awaited ──────────▶ gateway::first_message: our own 101, one message, and judged once more
 //!         ├─ Refusal, Denial ─▶ gateway::refuse: an answer that gives no reason, then close
 //!         ├─ Opening handshake ▶ gateway::takeover: our own handshake upstream ─▶ its answer
 //!         │                       └─ 101 ─▶ relay: two streams until both have ended, in a task of its own
@@ -53,7 +54,8 @@
 //! The process is not dumpable, so neither a core dump nor another process of the same user reads its
 //! memory. What we own is wiped: the head as it was read, the decoded credential, and the head that goes
 //! on. What is not: the kernel's socket buffers; Pingora's buffers and its copy of a plain request's head,
-//! until they are used again; rustls's records; the scratch of each thread, which holds what last passed
+//! until they are used again; rustls's records; what a first
+//! message's JSON has to be unescaped in; the scratch of each thread, which holds what last passed
 //! through it; bytes that a client sent ahead of the answer to its handshake; and what the optimiser left in
 //! a register or on the stack. `SECURITY.md` says what that means for an operator.
 //!
@@ -73,7 +75,7 @@
 //! | [`access_log`] | the only writer of request lines; redaction by allow-list | pure, but for its writer thread |
 //! | [`authenticate`] | who is this caller, and may they in | pure |
 //! | [`handshake`] | the rules of normalisation, and the strict side | pure |
-//! | [`websocket`] | frame boundaries and close codes, by frame headers alone | pure |
+//! | [`websocket`] | frame boundaries and close codes, by frame headers alone; the first message | pure |
 //! | [`config`] | only valid values exist; every mistake is found at once, with its place | pure |
 //! | `folder` | a private folder for a while | I/O |
 //! | `read_head` | the head of a probe, or of what a stand-in is asked | I/O |

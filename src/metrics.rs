@@ -16,6 +16,7 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     durations: HistogramVec,
     open: IntGauge,
+    unverified: IntGauge,
     closed: IntCounterVec,
     messages: IntCounterVec,
     bytes: IntCounterVec,
@@ -25,7 +26,7 @@ pub struct Metrics {
     scrape: Arc<Mutex<()>>,
 }
 
-/// Counts one open WebSocket for as long as it lives.
+/// Counts one WebSocket for as long as it lives, or waits.
 pub struct OpenSocket(IntGauge);
 
 impl Drop for OpenSocket {
@@ -62,6 +63,10 @@ impl Metrics {
                 &["kind"],
             )?,
             open: IntGauge::new("hushgate_websockets_open", "WebSockets being relayed.")?,
+            unverified: IntGauge::new(
+                "hushgate_websockets_unverified",
+                "WebSockets whose first message has yet to present a credential.",
+            )?,
             closed: counters(
                 "hushgate_websockets_closed_total",
                 "Relayed WebSockets that have ended, by who closed them and with which code.",
@@ -106,6 +111,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.handshakes.clone()))?;
         metrics.registry.register(Box::new(metrics.durations.clone()))?;
         metrics.registry.register(Box::new(metrics.open.clone()))?;
+        metrics.registry.register(Box::new(metrics.unverified.clone()))?;
         metrics.registry.register(Box::new(metrics.closed.clone()))?;
         metrics.registry.register(Box::new(metrics.messages.clone()))?;
         metrics.registry.register(Box::new(metrics.bytes.clone()))?;
@@ -147,6 +153,12 @@ impl Metrics {
     pub fn websocket_opened(&self) -> OpenSocket {
         self.open.inc();
         OpenSocket(self.open.clone())
+    }
+
+    /// Counts a socket that waits for its first message, until the guard is dropped.
+    pub fn websocket_unverified(&self) -> OpenSocket {
+        self.unverified.inc();
+        OpenSocket(self.unverified.clone())
     }
 
     /// How many sockets are being relayed.

@@ -29,6 +29,7 @@ pub use self::{
 };
 use self::{
     direction::{Broken, Direction},
+    overture::Overture,
     splice::Pipe,
     timers::Timers,
 };
@@ -39,6 +40,7 @@ use crate::{
 
 mod departures;
 mod direction;
+mod overture;
 mod splice;
 mod summons;
 #[cfg(test)]
@@ -107,6 +109,17 @@ pub struct Goodbye {
     pub close_code: u16,
 }
 
+/// How the two streams of a socket begin.
+#[derive(Default)]
+pub struct First {
+    /// What was already read of the client.
+    pub early: Bytes,
+    /// What was already read of the upstream.
+    pub lead: Bytes,
+    /// Whether the client's first message may present the credential once more, and then goes no further.
+    pub may_repeat: bool,
+}
+
 /// The two streams of a socket, and what is known of them.
 ///
 /// It is awaited by reference: a future that is moved into another one takes its place twice.
@@ -143,14 +156,14 @@ where
     D: Stream,
     U: Stream,
 {
-    /// Takes both streams. `early` and `lead` are what was already read of the client and of the
-    /// upstream.
-    pub fn new(downstream: D, upstream: U, early: Bytes, lead: Bytes, limits: Limits) -> Self {
+    /// Takes both streams, and what was already read of them.
+    pub fn new(downstream: D, upstream: U, first: First, limits: Limits) -> Self {
+        let overture = if first.may_repeat { Overture::Expected } else { Overture::Over };
         Self {
             downstream,
             upstream,
-            up: Direction::new(Side::Client, early),
-            down: Direction::new(Side::Upstream, lead),
+            up: Direction::new(Side::Client, first.early, overture),
+            down: Direction::new(Side::Upstream, first.lead, Overture::Over),
             timers: Timers::start(limits),
             first_close: None,
             first_end: None,

@@ -116,6 +116,7 @@ impl Credential {
 /// Bytes among which a credential may be.
 ///
 /// It grows without leaving a copy behind, and all of its memory is wiped when it is dropped.
+#[derive(Default)]
 pub struct Wiped(Zeroizing<Vec<u8>>);
 
 impl Wiped {
@@ -140,6 +141,12 @@ impl Wiped {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Appends what an iterator gives, `length` bytes of it at most.
+    pub fn extend(&mut self, length: usize, bytes: impl Iterator<Item = u8>) {
+        self.reserve(length);
+        self.0.extend(bytes.take(length));
+    }
+
     /// The bytes, to be sent on, parsed or compared.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -153,6 +160,12 @@ impl Wiped {
             larger.extend_from_slice(&self.0);
             self.0 = Zeroizing::new(larger);
         }
+    }
+}
+
+impl From<Wiped> for Credential {
+    fn from(bytes: Wiped) -> Self {
+        Self(bytes.0)
     }
 }
 

@@ -1,5 +1,7 @@
-//! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone; and Close frames.
+//! Frame boundaries (RFC 6455 section 5.2), followed by their headers alone; Close frames; and the first
+//! message, where it may carry a credential.
 
+pub mod first_message;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 
@@ -7,6 +9,14 @@ pub mod properties;
 pub const fn close_for_client(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
     [0x88, 2, high, low]
+}
+
+/// A Close frame for a client that says why, for people: 123 bytes of it at most.
+pub fn explained_close_for_client(code: u16, reason: &'static str) -> Vec<u8> {
+    let [first, second, high, low] = close_for_client(code);
+    let reason = reason.get(..reason.floor_char_boundary(123)).unwrap_or_default();
+    let length = second.saturating_add(u8::try_from(reason.len()).unwrap_or(0));
+    [&[first, length, high, low], reason.as_bytes()].concat()
 }
 
 /// A Close frame for a server, which must be masked. The masking key is zero: masking hides what a

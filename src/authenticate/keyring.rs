@@ -1,6 +1,10 @@
 //! The entries, and how the one of a credential is found without telling by the time it takes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
 
 use ring::hmac;
 use zeroize::Zeroizing;
@@ -17,11 +21,30 @@ impl IndexKey {
     }
 
     /// Where a digest stands in an index.
-    fn slot(&self, digest: &Digest) -> [u8; 32] {
-        let mut slot = [0; 32];
+    ///
+    /// Half of the tag is enough: that two of a hundred thousand digests have the same is less likely than
+    /// one in 10^28.
+    fn slot(&self, digest: &Digest) -> u128 {
         let tag = hmac::sign(&self.0, digest.as_bytes());
-        slot.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-        slot
+        tag.as_ref().first_chunk().map_or(0, |half| u128::from_ne_bytes(*half))
+    }
+}
+
+/// Hashes a slot to itself: it is a hash already, under a key that nobody knows.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, slot: u128) {
+        self.0 = u64::try_from(slot >> 64).unwrap_or_default();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -32,14 +55,16 @@ impl IndexKey {
 pub struct Keyring {
     key: IndexKey,
     entries: Vec<Arc<Entry>>,
-    index: HashMap<[u8; 32], usize>,
+    /// With the digests, so that to find one is one look into memory.
+    index: HashMap<u128, (Digest, Arc<Entry>), BuildHasherDefault<AsItIs>>,
 }
 
 impl Keyring {
     /// The keyring of these entries, no two of which have the same digest.
     pub fn new(entries: Vec<Entry>, key: &IndexKey) -> Self {
         let entries: Vec<_> = entries.into_iter().map(Arc::new).collect();
-        let index = entries.iter().enumerate().map(|(at, entry)| (key.slot(&entry.digest), at)).collect();
+        let slot = |entry: &Arc<Entry>| (key.slot(&entry.digest), (entry.digest, Arc::clone(entry)));
+        let index = entries.iter().map(slot).collect();
         Self { key: IndexKey(key.0.clone()), entries, index }
     }
 
@@ -51,9 +76,9 @@ impl Keyring {
     /// The entry of a digest that was computed before, such as that of an open socket's entry. What a
     /// client presents is for [`Keyring::find`]: presenting a digest is not presenting a credential.
     pub fn of_digest(&self, digest: &Digest) -> Option<&Arc<Entry>> {
-        let found = self.index.get(&self.key.slot(digest)).and_then(|at| self.entries.get(*at));
-        let is_it = found.map_or(Digest::NOBODYS, |entry| entry.digest) == *digest;
-        found.filter(|_| is_it)
+        let found = self.index.get(&self.key.slot(digest));
+        let is_it = found.map_or(Digest::NOBODYS, |(digest, _)| *digest) == *digest;
+        found.filter(|_| is_it).map(|(_, entry)| entry)
     }
 
     /// All entries, in the order of the file.

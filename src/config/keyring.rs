@@ -64,17 +64,20 @@ pub enum Carrier {
     Query,
     /// The credential field.
     Field,
+    /// The first message of a WebSocket.
+    FirstMessage,
 }
 
 impl Carrier {
     /// Every one there is.
-    pub const ALL: [Self; 2] = [Self::Query, Self::Field];
+    pub const ALL: [Self; 3] = [Self::Query, Self::Field, Self::FirstMessage];
 
     /// Its word, as it is configured and logged.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Query => "query",
             Self::Field => "field",
+            Self::FirstMessage => "first_message",
         }
     }
 }
@@ -189,7 +192,7 @@ fn digest(text: &str) -> Parsed<Digest> {
 /// # Errors
 /// The words that there are.
 pub fn carrier(text: &str) -> Parsed<Carrier> {
-    value::word(&[("query", Carrier::Query), ("field", Carrier::Field)])(text)
+    value::word(&Carrier::ALL.map(|carrier| (carrier.label(), carrier)))(text)
 }
 
 /// A moment, such as `2027-01-01T00:00:00Z`.

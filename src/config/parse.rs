@@ -222,6 +222,8 @@ fn limits(mut table: Section<'_>) -> Limits {
             .number("failed_attempts_per_minute", 20, 0..=u64::from(u32::MAX))
             .and_then(|number| u32::try_from(number).ok())
             .unwrap_or(20),
+        unverified_sockets: table.amount("unverified_sockets", 1000, 1..=1_000_000),
+        unverified_sockets_per_address: table.amount("unverified_sockets_per_address", 100, 1..=1_000_000),
     };
     table.finish();
     limits

@@ -105,7 +105,8 @@ fn all_problems_are_shown_with_their_places() {
             "gateway.toml:7:15: limits.connections: expected an integer, found a string; write connections = 10000",
             "gateway.toml:8:3: limits.paths: unknown key; known here: head_timeout, connect_timeout, \
              handshake_timeout, response_timeout, head_size, head_fields, connections, idle_timeout, \
-             lifetime, vanished_timeout, failed_attempts_per_minute",
+             lifetime, vanished_timeout, failed_attempts_per_minute, unverified_sockets, \
+             unverified_sockets_per_address",
         ],
     );
 }
@@ -178,7 +179,7 @@ fn values_that_cannot_be_served_are_named() {
         ("authentication", "open_paths = []", "only with authentication.mode = \"require\""),
         ("authentication", "deny_paths = []", "only with authentication.mode = \"require\""),
         ("authentication", "signing_key_file = \"k\"", "this version does not have"),
-        ("authentication", "first_message = \"accept\"", "this version does not have"),
+        ("authentication", "first_message = \"accept\"", "only with authentication.mode = \"require\""),
         ("authentication", "origins = [\"*\"]", "leave authentication.origins out"),
         ("authentication", "refuse_query_after = 2027-01-01T00:00:00", "does not say where on Earth"),
         ("authentication", "refuse_query_after = 2027-01-01", "only one of a date and a time"),

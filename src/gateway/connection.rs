@@ -22,7 +22,8 @@ use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport,
     adapter::{Adapter, Answered, Exchange},
     downstream::Taken,
-    edge::{self, Going, Stopped},
+    edge::{self, Decided, Going, Stopped},
+    first_message::{self, Stranger},
     refuse::{Answer, Aside},
     takeover::{self, Held},
 };
@@ -35,7 +36,7 @@ use crate::{
     },
     phase::Phase,
     relay,
-    secret::Wiped,
+    secret::{Credential, Wiped},
 };
 
 /// How long a refusal may take to be written.
@@ -89,10 +90,16 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         // One snapshot for everything that follows.
         let snapshot = gateway.snapshot.load_full();
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
-        let judged = judge(&gateway, &head, &snapshot, &hop, &mut entry);
-        drop(head);
+        let judged = judge(&gateway, &head, &snapshot, &hop, &mut entry, None);
         let Going { admitted: Admitted { kind, head, body, .. }, seat } = match judged {
-            Ok(going) => going,
+            Ok(Decided::Goes(going)) => {
+                drop(head);
+                going
+            }
+            Ok(Decided::Awaits(accept)) => {
+                let stranger = Stranger { head, accept, peer, is_tls, place };
+                return first_message::run(gateway, snapshot, downstream, stranger, entry).await;
+            }
             Err(stopped) => return stop(&gateway, &snapshot, downstream, entry, stopped).await,
         };
         downstream = match kind {
@@ -221,31 +228,37 @@ fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Parses and judges a head, decides about its sender, and notes what may be written down of it.
-fn judge(
+///
+/// A credential that the first message presented counts where the head presented none.
+pub(super) fn judge(
     gateway: &Gateway,
     head: &[u8],
     snapshot: &Snapshot,
     hop: &Hop<'_>,
     entry: &mut Entry,
-) -> Result<Going, Stopped> {
+    first_message: Option<Credential>,
+) -> Result<Decided, Stopped> {
     let config = &snapshot.config;
     let head = Head::parse(head, config.limits.head_fields)
         .map_err(|refusal| Stopped::refused(Event::Request, refusal))?;
     entry.method = Method::of(head.method);
     let (show, rules) = (&config.access_log.show, &config.handshake);
-    let presented = Presented::of(&head, rules);
+    let presented = Presented::of(&head, rules).with(first_message.as_ref());
     entry.target = RedactedTarget::of(head.target, show, &rules.parameters, &presented);
     entry.client = handshake::client(&head, hop);
-    let examined = handshake::examine(&head, rules).map_err(|refusal| {
+    let mut examined = handshake::examine(&head, rules).map_err(|refusal| {
         let asks_upgrade = head.values("upgrade").next().is_some();
         Stopped::refused(if asks_upgrade { Event::Handshake } else { Event::Request }, refusal)
     })?;
+    if let Some(credential) = first_message {
+        examined.present(credential);
+    }
     entry.source = examined.source;
     edge::decide(gateway, snapshot, &head, &examined, hop, entry)
 }
 
 /// Answers a request that goes no further, and ends the connection.
-async fn stop(
+pub(super) async fn stop(
     gateway: &Gateway,
     snapshot: &Snapshot,
     mut downstream: Downstream,

@@ -7,7 +7,7 @@ use super::{Entry, Gateway, Snapshot, callers::Seat, refuse::Aside};
 use crate::{
     access_log::{Event, Outcome},
     authenticate::{Admission, Denial, Denied, Keyring, admit, origin},
-    handshake::{Admitted, Examined, Hop, Kind, Passage, Refusal, head::Head},
+    handshake::{Accept, Admitted, Examined, Hop, Kind, Passage, Refusal, head::Head},
     secret::Wiped,
 };
 
@@ -24,6 +24,14 @@ pub(super) struct Edge {
     mark: Mark,
     /// What the agent server knows us by.
     pub(super) credential: Arc<Wiped>,
+}
+
+/// What becomes of a request that is not stopped.
+pub(super) enum Decided {
+    /// It goes as far as its first message, which has to say who its caller is.
+    Awaits(Accept),
+    /// It goes on.
+    Goes(Going),
 }
 
 /// A request that goes on.
@@ -45,6 +53,11 @@ impl Stopped {
     pub(super) fn refused(event: Event, refusal: Refusal) -> Self {
         Self { event, outcome: Outcome::Refused(refusal), aside: Aside::default() }
     }
+
+    /// A request that is not let in, without a word more than that.
+    pub(super) fn denied(event: Event, denial: Denial) -> Self {
+        Self { event, outcome: Outcome::Denied(denial), aside: Aside::default() }
+    }
 }
 
 /// Decides about a request, and writes the head that goes on.
@@ -55,7 +68,7 @@ pub(super) fn decide(
     examined: &Examined<'_>,
     hop: &Hop<'_>,
     entry: &mut Entry,
-) -> Result<Going, Stopped> {
+) -> Result<Decided, Stopped> {
     let event = match examined.kind {
         Kind::OpeningHandshake => Event::Handshake,
         Kind::Plain => Event::Request,
@@ -79,6 +92,7 @@ pub(super) fn decide(
         stopped(gateway, snapshot, head, event, &denied, entry.client)
     })?;
     let passage = match (&admission, &snapshot.edge) {
+        (Admission::Awaited, _) => return Ok(Decided::Awaits(Accept::of(head))),
         (Admission::PassThrough, _) => Passage::AsPresented,
         (Admission::Caller(caller), Some(edge)) => {
             Passage::Verified { credential: &edge.credential, caller: &caller.name }
@@ -86,7 +100,7 @@ pub(super) fn decide(
         (Admission::Open | Admission::Caller(_), _) => Passage::Bare,
     };
     match examined.write(head, rules, hop, &passage) {
-        Ok(admitted) => Ok(Going { admitted, seat }),
+        Ok(admitted) => Ok(Decided::Goes(Going { admitted, seat })),
         Err(refusal) => Err(Stopped::refused(event, refusal)),
     }
 }

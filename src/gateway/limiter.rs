@@ -86,14 +86,16 @@ impl Limiter {
 
 /// What counts as one address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Source {
+pub(super) enum Source {
+    /// All of it.
     V4([u8; 4]),
     /// The first half: whoever has one IPv6 address usually has all of its /64.
     V6([u16; 4]),
 }
 
 impl Source {
-    fn of(address: IpAddr) -> Self {
+    /// What an address counts as.
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.octets()),
             IpAddr::V6(address) => {

@@ -60,9 +60,10 @@ impl Answer {
             (Outcome::Refused(Refusal::UnsupportedVersion), _) => {
                 (426, "426 Upgrade Required", "Sec-WebSocket-Version: 13\r\nContent-Length: 0\r\n", "")
             }
-            (Outcome::Denied(Denial::TooManyAttempts | Denial::TooManySockets), _) => {
-                (429, "429 Too Many Requests", EMPTY, "")
-            }
+            (
+                Outcome::Denied(Denial::TooManyAttempts | Denial::TooManySockets | Denial::TooManyUnverified),
+                _,
+            ) => (429, "429 Too Many Requests", EMPTY, ""),
             (Outcome::Refused(Refusal::UnusableCredential) | Outcome::Denied(_), Event::Handshake) => {
                 (403, "403 ", "content-length: 0\r\n", "")
             }
@@ -80,6 +81,7 @@ impl Answer {
             ),
             (
                 Outcome::UpstreamMalformed
+                | Outcome::UpstreamRefused
                 | Outcome::UpstreamReset
                 | Outcome::UpstreamUnreachable
                 | Outcome::Withheld,

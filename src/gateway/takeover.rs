@@ -23,7 +23,8 @@ use super::{
 use crate::{
     access_log::{Event, Outcome, Record},
     config::LogFormat,
-    relay::{Ending, Goodbye, Limits, Relay, Revoked, Stream, Summary},
+    handshake::{Accept, CredentialSource},
+    relay::{Ending, First, Goodbye, Limits, Relay, Revoked, Stream, Summary},
     secret::Wiped,
 };
 
@@ -80,11 +81,32 @@ pub(super) async fn run(
         return gateway.record(format, &entry.record(Event::Handshake, None, Outcome::ClientClosed));
     }
     gateway.record(format, &entry.record(Event::Handshake, status, Outcome::Upgraded));
+    relay(gateway, &snapshot, downstream, Opened { upstream, lead: answer.rest }, &entry, held);
+}
+
+/// A socket that the upstream has agreed to.
+pub(super) struct Opened {
+    pub(super) upstream: Box<dyn Stream>,
+    /// What was read of it behind its answer's head.
+    pub(super) lead: BytesMut,
+}
+
+/// Relays a socket in a task of its own.
+pub(super) fn relay(
+    gateway: Arc<Gateway>,
+    snapshot: &Snapshot,
+    downstream: Downstream,
+    opened: Opened,
+    entry: &Entry,
+    held: Held,
+) {
+    // What the first message presented is not presented once more.
+    let may_repeat = held.seat.is_some() && entry.source != CredentialSource::FirstMessage;
     let revoked = held.seat.map(|seat| -> Revoked { Box::pin(async move { seat.revoked().await }) });
     let config = &snapshot.config;
     let limits = Limits { idle: config.limits.idle_timeout, lifetime: config.limits.lifetime };
     let (transport, early) = downstream.into_parts();
-    let lead = Bytes::copy_from_slice(&answer.rest);
+    let lead = Bytes::copy_from_slice(&opened.lead);
     let tunnel = Tunnel {
         goodbye: Goodbye {
             phase: gateway.phase(),
@@ -93,17 +115,18 @@ pub(super) async fn run(
         },
         gateway,
         record: entry.record(Event::Close, Some(101), Outcome::Closed),
-        format,
+        format: config.access_log.format,
         _place: held.place,
     };
+    let first = First { early, lead, may_repeat };
     match transport {
         Transport::Tcp(client) => {
             watch_for_lost_peer(&client, config.limits.vanished_timeout);
-            tunnel.spawn(Relay::new(client, upstream, early, lead, limits), revoked);
+            tunnel.spawn(Relay::new(client, opened.upstream, first, limits), revoked);
         }
         Transport::Tls(client) => {
             watch_for_lost_peer(client.transport(), config.limits.vanished_timeout);
-            tunnel.spawn(Relay::new(client, upstream, early, lead, limits), revoked);
+            tunnel.spawn(Relay::new(client, opened.upstream, first, limits), revoked);
         }
     }
 }
@@ -158,10 +181,13 @@ impl Tunnel {
 }
 
 /// The client reset the connection.
-struct Gone;
+pub(super) struct Gone;
 
 /// Waits for the upstream, and meanwhile takes in what the client sends early.
-async fn watched<T>(downstream: &mut Downstream, upstream: impl Future<Output = T>) -> Result<T, Gone> {
+pub(super) async fn watched<T>(
+    downstream: &mut Downstream,
+    upstream: impl Future<Output = T>,
+) -> Result<T, Gone> {
     let mut upstream = pin!(upstream);
     loop {
         if downstream.ahead().len() >= EARLY {
@@ -214,6 +240,18 @@ async fn open(snapshot: &Snapshot, head: Wiped) -> Result<(Answer, Box<dyn Strea
         .await
         .unwrap_or(Err(Outcome::UpstreamTimeout))?;
     Ok((answer, upstream))
+}
+
+/// Has the upstream agree to what we have agreed to.
+pub(super) async fn agree(snapshot: &Snapshot, head: Wiped, accept: &Accept) -> Result<Opened, Outcome> {
+    let (answer, upstream) = open(snapshot, head).await?;
+    if answer.status != 101 {
+        return Err(Outcome::UpstreamRefused);
+    }
+    if !answer.is_agreed(accept) {
+        return Err(Outcome::UpstreamMalformed);
+    }
+    Ok(Opened { upstream, lead: answer.rest })
 }
 
 /// Passes on an answer that is not a 101, body and all; the body may pause for `patience`.

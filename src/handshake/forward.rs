@@ -81,6 +81,18 @@ fn is_trusted(address: Option<IpAddr>, hop: &Hop<'_>) -> bool {
     address.is_some_and(|address| hop.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical())))
 }
 
+/// What decides which fields go on, beside their names.
+pub(super) struct Kept<'a> {
+    /// The kind of request.
+    pub(super) kind: Kind,
+    /// The fields that `Connection` takes away, in lower case.
+    pub(super) nominated: &'a [String],
+    /// Those that we take away, in lower case.
+    pub(super) withheld: &'a [&'a str],
+    /// The credential that ours takes the place of. A field that holds it goes no further.
+    pub(super) replaced: Option<&'a [u8]>,
+}
+
 /// Writes a head.
 pub(super) struct Writer(Wiped);
 
@@ -107,17 +119,15 @@ impl Writer {
     /// Copies the fields that go on as they came.
     ///
     /// A plain request keeps the fields that frame its body for Pingora, which reads this head next
-    /// and ends their journey. A field in whose value there is the credential that ours has `replaced` goes no
-    /// further.
+    /// and ends their journey.
     pub(super) fn end_to_end(
         &mut self,
         head: &Head<'_>,
         rules: &config::Handshake,
-        kind: Kind,
-        nominated: &[String],
         hop: &Hop<'_>,
-        replaced: Option<&[u8]>,
+        kept: &Kept<'_>,
     ) {
+        let Kept { kind, nominated, withheld, replaced } = *kept;
         let believes = is_trusted(hop.peer, hop);
         let holds_replaced = |value: &[u8]| {
             replaced.is_some_and(|credential| memchr::memmem::find(value, credential).is_some())
@@ -139,6 +149,7 @@ impl Writer {
                 !is_alike(name, rules.field.as_str())
                     && !begins_alike(name, "x-hushgate-")
                     && !is_any(name, &HOP_BY_HOP)
+                    && !is_any(name, withheld)
                     && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated))
                     && !REPLACED.iter().any(|ours| is_alike(name, ours))
                     && (believes || !is_forwarding(name))

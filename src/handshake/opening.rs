@@ -1,6 +1,7 @@
-//! Is this a valid opening handshake (RFC 6455 section 4.2.1)?
+//! Is this a valid opening handshake (RFC 6455 section 4.2.1)? And what agrees to it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest;
 
 use super::{
     Kind, Refusal,
@@ -28,6 +29,35 @@ pub(super) fn classify(head: &Head<'_>) -> Result<Kind, Refusal> {
         (true, Some(b"13")) => Ok(Kind::OpeningHandshake),
         (true, Some(_)) => Err(Refusal::UnsupportedVersion),
         (true, None) | (false, _) => Err(Refusal::InvalidHandshake),
+    }
+}
+
+/// What agrees to an opening handshake (RFC 6455 section 4.2.2, item 5.4).
+pub struct Accept(String);
+
+impl Accept {
+    /// What agrees to a handshake that is valid.
+    pub fn of(head: &Head<'_>) -> Self {
+        const FOR_ALL: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+        let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+        context.update(head.only("sec-websocket-key").unwrap_or_default());
+        context.update(FOR_ALL);
+        Self(STANDARD.encode(context.finish()))
+    }
+
+    /// The value of the field.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A whole answer that agrees, to no subprotocol and no extension.
+    pub fn answer(&self) -> Vec<u8> {
+        let Self(accept) = self;
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+        .into_bytes()
     }
 }
 

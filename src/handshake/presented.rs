@@ -10,7 +10,10 @@ use super::{
     head::{Head, elements},
     query,
 };
-use crate::{config, secret::Wiped};
+use crate::{
+    config,
+    secret::{Credential, Wiped},
+};
 
 /// What is shorter is found in too much that is none, and is no credential that could protect anything.
 const SHORTEST: usize = 8;
@@ -64,6 +67,12 @@ impl<'a> Presented<'a> {
             }
         }
         found
+    }
+
+    /// Adds what was presented behind the head.
+    pub fn with(mut self, credential: Option<&'a Credential>) -> Self {
+        credential.into_iter().for_each(|credential| self.add(credential.as_bytes()));
+        self
     }
 
     /// Where the first of it begins in what would be shown, if it is there.

@@ -30,8 +30,12 @@ pub(super) struct Made {
 impl Made {
     /// Whether it led to a WebSocket.
     pub(super) fn is_open(&self) -> bool {
-        self.reply.starts_with(b"HTTP/1.1 101")
+        is_open(&self.reply)
     }
+}
+
+fn is_open(reply: &[u8]) -> bool {
+    reply.starts_with(b"HTTP/1.1 101")
 }
 
 /// Plays a script against an address, and calls `heard` when an answer has come or never will. That it
@@ -53,7 +57,12 @@ pub(super) async fn make(
         let mut reply = Vec::new();
         let _ = timeout(patience, async {
             stream.write_all(&script.sent).await?;
-            read_head(&mut stream, &mut reply).await
+            read_head(&mut stream, &mut reply).await?;
+            if script.to_the_end && is_open(&reply) {
+                stream.write_all(&script.opened).await?;
+                read_to_end(&mut stream, &mut reply).await?;
+            }
+            io::Result::Ok(())
         })
         .await;
         made.earlier.append(&mut reply);

@@ -215,7 +215,7 @@ impl Carrier {
     /// Whether a gateway in `require` is asked with it: it carries a key there, or what such a gateway is
     /// configured with.
     pub(super) const fn is_of_require(self) -> bool {
-        matches!(self, Self::Query | Self::PlainQuery | Self::Field | Self::PlainField)
+        matches!(self, Self::Query | Self::PlainQuery | Self::Field | Self::PlainField | Self::FirstMessage)
             || matches!(self.place(), Place::File)
     }
 

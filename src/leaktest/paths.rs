@@ -280,9 +280,13 @@ impl Path {
             | Self::KeyOtherCarrier
             | Self::KeyOtherOrigin
             | Self::TooManyAttempts => {
-                matches!(carrier, Carrier::Query | Carrier::Field | Carrier::PlainField)
+                matches!(
+                    carrier,
+                    Carrier::Query | Carrier::Field | Carrier::PlainField | Carrier::FirstMessage
+                )
             }
-            Self::TooManySockets | Self::KeyRevoked => matches!(carrier, Carrier::Query | Carrier::Field),
+            Self::TooManySockets => matches!(carrier, Carrier::Query | Carrier::Field),
+            Self::KeyRevoked => matches!(carrier, Carrier::Query | Carrier::Field | Carrier::FirstMessage),
             Self::FilesBadAtStart | Self::FilesBadAtReload => matches!(place, Place::File),
             Self::ClosesInFrame | Self::NotFraming => matches!(carrier, Carrier::FirstMessage),
             Self::NotHttp => matches!(carrier, Carrier::Query),

@@ -36,6 +36,8 @@ pub(super) enum End {
 pub(super) struct Script {
     /// How often the same is sent before, each time on another connection.
     pub(super) before: usize,
+    /// Whether that goes to its end, also behind a 101.
+    pub(super) to_the_end: bool,
     /// What is sent at once.
     pub(super) sent: Vec<u8>,
     /// What is sent behind a 101.
@@ -78,7 +80,8 @@ impl Path {
             Self::TooManyAttempts => ATTEMPTS,
             _ => 0,
         };
-        Script { before, sent, opened, end: self.end() }
+        let to_the_end = matches!(self, Self::TooManyAttempts);
+        Script { before, to_the_end, sent, opened, end: self.end() }
     }
 
     /// How the client ends.

@@ -11,10 +11,12 @@ use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::{
     Shared, Stream,
+    overture::Overture,
     splice::{Failed, Moved},
 };
 use crate::{
     access_log::Side,
+    secret::Wiped,
     websocket::{Frames, close_for_client, close_for_server},
 };
 
@@ -28,7 +30,10 @@ const LONG: u64 = 32 * 1024;
 /// Bytes on their way from one side to the other.
 pub(super) struct Direction {
     sender: Side,
+    /// The frames that have been passed on.
     frames: Frames,
+    /// What may be taken out of the stream before.
+    overture: Overture,
     /// Read, and not yet taken by the receiver. Nothing more is read until it is empty.
     kept: Bytes,
     /// How many bytes of the sender have been passed on.
@@ -68,12 +73,15 @@ pub(super) struct Broken(pub(super) Side);
 
 impl Direction {
     /// From `sender`, of whom `first` has been read already.
-    pub(super) fn new(sender: Side, first: Bytes) -> Self {
+    pub(super) fn new(sender: Side, first: Bytes, mut overture: Overture) -> Self {
         let mut frames = Frames::default();
+        let passed = if first.is_empty() { None } else { overture.pass(&first) };
+        let first = passed.map_or(first, |passed| Bytes::copy_from_slice(passed.as_bytes()));
         frames.follow(&first);
         Self {
             sender,
             frames,
+            overture,
             bytes: u64::try_from(first.len()).unwrap_or(u64::MAX),
             kept: first,
             stage: Stage::Open,
@@ -194,6 +202,9 @@ impl Direction {
     where
         W: AsyncWrite + Unpin,
     {
+        let has_ended = read.is_empty();
+        let passed = self.overture.pass(read);
+        let read = passed.as_ref().map_or(read, Wiped::as_bytes);
         match self.farewell {
             Farewell::Unasked | Farewell::Needless => {
                 self.frames.follow(read);
@@ -208,7 +219,7 @@ impl Direction {
             }
             Farewell::Said => self.frames.follow(read),
         }
-        if read.is_empty() || self.farewell == Farewell::Said && self.frames.has_close() {
+        if has_ended || self.farewell == Farewell::Said && self.frames.has_close() {
             self.stage = Stage::Ending;
         }
         Ok(())
@@ -225,6 +236,10 @@ impl Direction {
                 Side::Gateway | Side::Upstream => self.keep(&close_for_client(code)),
             }
             self.farewell = Farewell::Said;
+            // What was held back does not go on any more, but what is read begins behind it.
+            if let Some(held) = self.overture.pass(&[]) {
+                self.frames.follow(held.as_bytes());
+            }
         }
     }
 

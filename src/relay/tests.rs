@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Departures, Ending, Goodbye, Limits, Relay, Stream, Summary};
+use super::{Departures, Ending, First, Goodbye, Limits, Relay, Stream, Summary};
 use crate::{access_log::Side, phase::Phase};
 
 /// A relay between two pipes, seen from their far ends.
@@ -21,10 +21,13 @@ struct Bench {
 }
 
 fn bench(lead: &[u8], limits: Limits) -> Bench {
+    bench_from(First { lead: Bytes::copy_from_slice(lead), ..First::default() }, limits)
+}
+
+fn bench_from(first: First, limits: Limits) -> Bench {
     let (client, downstream) = duplex(1024);
     let (upstream, near_upstream) = duplex(1024);
-    let lead = Bytes::copy_from_slice(lead);
-    let (relay, departures, phase) = start(downstream, near_upstream, lead, limits);
+    let (relay, departures, phase) = start(downstream, near_upstream, first, limits);
     Bench { client, upstream, phase, departures, relay }
 }
 
@@ -32,13 +35,13 @@ fn bench(lead: &[u8], limits: Limits) -> Bench {
 pub(super) fn start(
     downstream: impl Stream + 'static,
     upstream: impl Stream + 'static,
-    lead: Bytes,
+    first: First,
     limits: Limits,
 ) -> (JoinHandle<Summary>, Departures, watch::Sender<Phase>) {
     let (phase, watched) = watch::channel(Phase::Serving);
     let departures = Departures::default();
     let goodbye = Goodbye { departures: departures.clone(), phase: watched, close_code: 1012 };
-    let mut relay = Relay::new(downstream, upstream, Bytes::new(), lead, limits);
+    let mut relay = Relay::new(downstream, upstream, first, limits);
     (tokio::spawn(async move { relay.run(&goodbye, None).await }), departures, phase)
 }
 
@@ -196,4 +199,29 @@ async fn two_ends_at_once_are_somebodys() {
     let bench = bench(b"", Limits::default());
     drop((bench.client, bench.upstream));
     assert_eq!(bench.relay.await.unwrap().closing.by, Some(Side::Client));
+}
+
+#[tokio::test]
+async fn a_redundant_authentication_message_goes_no_further() {
+    let first =
+        |early: &[u8]| First { early: Bytes::copy_from_slice(early), may_repeat: true, ..First::default() };
+    let message = br#"{"type":"auth","session_api_key":"k"}"#;
+    let mut redundant = vec![0x81, 0x80 | 37, 0, 0, 0, 0];
+    redundant.extend_from_slice(message);
+    let (begin, end) = redundant.split_at(20);
+    let mut bench = bench_from(first(begin), Limits::default());
+    bench.client.write_all(end).await.unwrap();
+    bench.client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await.unwrap();
+    expect(&mut bench.upstream, &[0x82, 0x80, 0, 0, 0, 0]).await;
+    drop((bench.client, bench.upstream));
+    let summary = bench.relay.await.unwrap();
+    assert_eq!((summary.closing.messages_received, summary.received), (1, 6));
+    // A goodbye does not wait for the rest of what is held back, and the client's reply is found behind it.
+    let mut bench = bench_from(first(begin), Limits::default());
+    bench.departures.begin(1, Duration::ZERO);
+    expect(&mut bench.upstream, &TO_UPSTREAM).await;
+    expect(&mut bench.client, &TO_CLIENT).await;
+    bench.client.write_all(end).await.unwrap();
+    bench.client.write_all(&TO_UPSTREAM).await.unwrap();
+    expect_end(&mut bench.upstream).await;
 }

@@ -100,16 +100,16 @@ fn whole_frames(stream: &[u8]) -> (Option<Option<u16>>, u64, bool) {
 }
 
 /// A frame's header, and what stands behind it.
-struct Header<'a> {
-    first: u8,
-    second: u8,
-    length: u64,
-    mask: [u8; 4],
-    payload: &'a [u8],
+pub(super) struct Header<'a> {
+    pub(super) first: u8,
+    pub(super) second: u8,
+    pub(super) length: u64,
+    pub(super) mask: [u8; 4],
+    pub(super) payload: &'a [u8],
 }
 
 /// The header at the beginning of a stream, if all of it is there.
-fn header(stream: &[u8]) -> Option<Header<'_>> {
+pub(super) fn header(stream: &[u8]) -> Option<Header<'_>> {
     let (&[first, second], rest) = stream.split_first_chunk()?;
     let (length, rest) = match second & 0x7f {
         126 => rest.split_first_chunk().map(|(wide, rest)| (u64::from(u16::from_be_bytes(*wide)), rest))?,

@@ -1,28 +1,27 @@
-"""The gateway decides who may in: callers have keys of its keyring, and the agent server has one that none of them knows.
-
-The official SDK client is not among them: it opens its WebSocket without any key and sends it as the
-first message (`openhands-sdk` 1.58.2 has no option for it), which the gateway refuses in this mode.
-"""
+"""The gateway decides who may in: callers have keys of its keyring, and the agent server has one that none of them knows."""
 
 import asyncio
 import json
+import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from harness import leaks
+from harness import leaks, official_sdk
 from harness.agent_server import AgentServer
 from harness.callers import Callers
 from harness.client import end_of, hold_conversation, open_events, receive
 from harness.credentials import ONE, WRONG
 from harness.gateway import Gateway
+from harness.model import answer_to
 from harness.tap import Tap
 from harness.way import Way
 
 OWN = "known-to-the-gateway-and-the-agent-server-only"
 REVOKED = 4001
+FAILED = (4001, "Authentication failed")
 
 # Callers whose entry does not let them in as they come here.
 NARROWED = {
@@ -79,10 +78,18 @@ def conversation(required, model, alice) -> str:
 
 
 def presented(key: str, by: str) -> dict:
-    """How a key goes into an opening handshake; nothing is compressed, so that the taps can be searched."""
-    if by == "query":
-        return {"query": f"?session_api_key={key}", "compression": None}
-    return {"fields": {"X-Session-API-Key": key}, "compression": None}
+    """How a key goes into an opening handshake, if it does; nothing is compressed, so that the taps can be searched."""
+    match by:
+        case "query":
+            return {"query": f"?session_api_key={key}", "compression": None}
+        case "field":
+            return {"fields": {"X-Session-API-Key": key}, "compression": None}
+        case "first message":
+            return {"compression": None}
+
+
+def authentication(key: str, **more) -> str:
+    return json.dumps({"type": "auth", "session_api_key": key, **more})
 
 
 def ask(required, target: str, key: str | None) -> tuple[int, dict]:
@@ -102,9 +109,27 @@ async def refusal(required, **options) -> int:
     return refused.value.response.status_code
 
 
-@pytest.mark.parametrize("by", ["query", "field"])
+def test_the_official_sdk_holds_a_conversation(required, model, alice, tmp_path):
+    said = ["first", "second"]
+    client = subprocess.run(
+        official_sdk.command(required.url, alice, model.settings, *said),
+        cwd=tmp_path,
+        env=official_sdk.environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+    )
+    assert client.returncode == 0, client.stderr.decode()[-2000:]
+    answers = official_sdk.answers(client.stdout.decode().splitlines())
+    assert list(answers) == [answer_to(message) for message in said]
+    required.gateway.process.wait_for(r'"outcome":"upgraded","credential_source":"first_message","caller":"alice"', "output")
+
+
+@pytest.mark.parametrize("by", ["query", "field", "first message"])
 async def test_a_client_holds_a_conversation_with_a_key_of_the_keyring(required, conversation, alice, by):
     async with open_events(required, conversation, **presented(alice, by)) as socket:
+        if by == "first message":
+            await socket.send(authentication(alice))
         assert (await receive(socket))["kind"] == "ConversationStateUpdateEvent"
         await hold_conversation(socket, f"by {by}")
 
@@ -119,14 +144,25 @@ async def test_without_a_key_of_the_keyring_nobody_is_let_in(required, key):
     assert ask(required, f"/api/conversations/{required.conversation}", key) == (401, {"detail": "Unauthorized"})
     for by in ("query", "field") if key else ():
         assert await refusal(required, **presented(key, by)) == 403
-    if key is None:
-        assert await refusal(required) == 403
+    async with open_events(required, required.conversation, compression=None) as socket:
+        await socket.send(authentication(key or ""))
+        assert await end_of(socket) == FAILED
+
+
+async def test_a_redundant_message_with_a_key_never_comes_back(required, conversation, alice):
+    """The agent server would repeat it in an error, as `test_first_message.py` shows."""
+    async with open_events(required, conversation, **presented(alice, "field")) as socket:
+        await socket.send(authentication(alice, x=1))
+        await hold_conversation(socket, "after a redundant message")
 
 
 @pytest.mark.parametrize("name", NARROWED)
 async def test_a_key_is_refused_where_its_entry_says_so(required, callers, name):
-    fields = {"X-Session-API-Key": callers.keys[name], "Origin": "https://evil.example"}
-    assert await refusal(required, fields=fields) == 403
+    key, page = callers.keys[name], {"Origin": "https://evil.example"}
+    assert await refusal(required, fields={"X-Session-API-Key": key, **page}) == 403
+    async with open_events(required, required.conversation, fields=page, compression=None) as socket:
+        await socket.send(authentication(key))
+        assert await end_of(socket) == FAILED
     record = rf'"event":"handshake"[^\n]*"caller":"{name}"'
     await asyncio.to_thread(required.gateway.process.wait_for, record, "output")
 
@@ -135,9 +171,12 @@ async def test_a_key_that_is_taken_away_ends_its_sockets_and_no_others(required,
     bob = callers.keys["bob"]
     async with (
         open_events(required, conversation, **presented(bob, "field")) as his,
+        open_events(required, conversation, **presented(bob, "first message")) as his_other,
         open_events(required, conversation, **presented(alice, "field")) as hers,
     ):
+        await his_other.send(authentication(bob))
+        await receive(his_other)
         callers.remove("bob")
-        assert (await end_of(his))[0] == REVOKED
+        assert [(await end_of(socket))[0] for socket in (his, his_other)] == [REVOKED, REVOKED]
         await hold_conversation(hers, "still here")
     assert await refusal(required, **presented(bob, "field")) == 403

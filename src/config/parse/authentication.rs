@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::super::{
-    Authentication, DeniedPath, Mode, OpenPath, Origins, Require, document::Section, origins, paths, value,
+    Authentication, DeniedPath, FirstMessage, Mode, OpenPath, Origins, Require, document::Section, origins,
+    paths, value,
 };
 
 /// What anybody may read unless configured: what the agent server itself shows to anybody.
@@ -52,9 +53,12 @@ pub(super) fn authentication(
     );
     let open_paths = table.list("open_paths", "[\"/alive\", \"/health\"]", paths::open_path);
     let deny_paths = table.list("deny_paths", "[\"/api/vscode/url\"]", paths::denied_path);
+    let words = value::word(&[("accept", FirstMessage::Accept), ("refuse", FirstMessage::Refuse)]);
+    let first_message = table.text("first_message", "\"accept\"", words);
     if decides == Decides::AgentServer {
         table.without_use("open_paths", open_paths.is_some());
         table.without_use("deny_paths", deny_paths.is_some());
+        table.without_use("first_message", first_message.is_some());
     }
     let mode = match (decides, keyring, credential_file) {
         (Decides::Gateway, Some(keyring), Some(credential_file)) => Mode::Require(Require {
@@ -62,12 +66,11 @@ pub(super) fn authentication(
             credential_file,
             open_paths: open_paths.unwrap_or_else(open_unless_configured),
             deny_paths: deny_paths.unwrap_or_else(denied_unless_configured),
+            first_message: first_message.unwrap_or(FirstMessage::Accept),
         }),
         (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
     };
-    for name in ["signing_key_file", "first_message"] {
-        table.not_yet(name);
-    }
+    table.not_yet("signing_key_file");
     let authentication = Authentication {
         mode,
         origins: table.list("origins", "[\"https://app.example\"]", origins::pattern).map(Origins::new),

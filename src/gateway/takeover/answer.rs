@@ -6,7 +6,11 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     access_log::Outcome,
-    handshake::head::{Field, elements, names, parse_length, values},
+    handshake::{
+        Accept,
+        head::{Field, elements, names, parse_length, values},
+        query::split_once,
+    },
 };
 
 #[cfg(any(test, fuzzing))]
@@ -81,6 +85,22 @@ impl Answer {
             let _head = rest.split_to(length);
             return Ok(Some(Self { status, head, rest, body }));
         }
+    }
+}
+
+impl Answer {
+    /// Whether a 101 agrees to what we have agreed to: the handshake, and nothing beside it
+    /// (RFC 6455 section 4.1).
+    pub(super) fn is_agreed(&self, accept: &Accept) -> bool {
+        let lines = || self.head.split(|byte| *byte == b'\n').skip(1);
+        let values = |name: &'static str| {
+            let pairs = lines().filter_map(|line| split_once(line, b':'));
+            let named = pairs.filter(move |(spelled, _)| spelled.eq_ignore_ascii_case(name.as_bytes()));
+            named.map(|(_, value)| value.trim_ascii())
+        };
+        values("sec-websocket-accept").eq([accept.as_str().as_bytes()])
+            && values("sec-websocket-protocol").next().is_none()
+            && values("sec-websocket-extensions").next().is_none()
     }
 }
 

@@ -1,6 +1,5 @@
 use std::future::poll_fn;
 
-use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +14,7 @@ use crate::{
     access_log::Side,
     phase::Phase,
     relay::{
-        Departures, Ending, Limits, SHARED, Summary,
+        Departures, Ending, First, Limits, SHARED, Summary,
         tests::{TO_CLIENT, TO_UPSTREAM, expect, start},
     },
 };
@@ -32,7 +31,7 @@ fn relay(
     client: impl Stream + 'static,
     upstream: impl Stream + 'static,
 ) -> (JoinHandle<Summary>, Departures, watch::Sender<Phase>) {
-    start(client, upstream, Bytes::new(), Limits::default())
+    start(client, upstream, First::default(), Limits::default())
 }
 
 /// A frame that no client sends, of so many bytes that differ from each other.

@@ -32,7 +32,7 @@ fn open_paths_and_preflights_need_no_key_and_carry_none() {
         head("POST /alive", &["Content-Length: 0"]),
         head("OPTIONS /api/conversations", &preflight[..1]),
         head("OPTIONS /api/conversations", &[preflight[0], preflight[1], "Content-Length: 1"]),
-        opening("/alive", &[]),
+        opening("/alive", &[&field("wrong-credential")]),
     ] {
         let status = gateway.send(&request).take_head().unwrap().status();
         assert!(matches!(status, 401 | 403), "{request}: {status}");

@@ -32,7 +32,7 @@ fn replace(gateway: &Gateway, keyring: &str) {
 }
 
 /// A masked text message of one byte, and its echo.
-fn is_alive(socket: &mut Stream) -> bool {
+pub(super) fn is_alive(socket: &mut Stream) -> bool {
     let message = [0x81, 0x81, 0, 0, 0, 0, b'x'];
     socket.send(message).is_ok() && socket.take(7).is_ok_and(|echo| echo == message)
 }
@@ -163,6 +163,7 @@ fn a_frame_that_does_not_end_is_cut_short() {
     let upstream = server();
     let gateway = Setup::before(&upstream).requiring(&both()).start();
     let mut alice = open(&gateway, CANARY);
+    assert!(is_alive(&mut alice));
     // A message of 100 bytes, of which one comes.
     alice.send([0x81, 0x80 | 100, 0, 0, 0, 0, b'x']).unwrap();
     alice.take(7).unwrap();
@@ -267,6 +268,7 @@ fn a_key_that_is_removed_while_draining_ends_its_sockets() {
     let upstream = server();
     let mut gateway = Setup::before(&upstream).requiring(&both()).set("drain.timeout", "60s").start();
     let mut alice = open(&gateway, CANARY);
+    assert!(is_alive(&mut alice));
     // A message of 100 bytes, of which one comes: nothing can be said in the middle of it.
     alice.send([0x81, 0x80 | 100, 0, 0, 0, 0, b'x']).unwrap();
     alice.take(7).unwrap();

@@ -5,6 +5,7 @@
 pub(crate) mod canary;
 pub(crate) mod capture;
 pub(crate) mod crowd;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod pattern;
