@@ -163,6 +163,8 @@ pub struct Require {
     pub deny_paths: Vec<DeniedPath>,
     /// What becomes of an opening handshake that presents nothing.
     pub first_message: FirstMessage,
+    /// How subprotocols begin that carry a credential as it is, beside the one that Kubernetes has.
+    pub subprotocol_prefixes: Vec<String>,
 }
 
 /// What becomes of an opening handshake that presents nothing.

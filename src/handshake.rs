@@ -12,11 +12,11 @@ use ipnet::IpNet;
 
 use self::head::{Body, Head};
 use crate::{
-    config::{self, keyring::Carrier},
+    config,
     secret::{Credential, Wiped},
 };
 
-pub use self::{forward::client, opening::Accept, presented::Presented};
+pub use self::{forward::client, opening::Accept, presented::Presented, source::CredentialSource};
 
 pub mod chunks;
 mod forward;
@@ -26,6 +26,8 @@ mod presented;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod query;
+mod source;
+pub mod subprotocol;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +48,8 @@ pub enum Refusal {
     InvalidHandshake,
     /// The head is not HTTP/1.x.
     MalformedHead,
+    /// The only subprotocol that is offered carries a credential, so that none could be selected.
+    NoSubprotocol,
     /// `Connection` names a field that a client must not take away.
     NominatedField,
     /// All connections are taken.
@@ -69,46 +73,12 @@ impl Refusal {
             Self::IllegalTarget => "illegal_target",
             Self::InvalidHandshake => "invalid_handshake",
             Self::MalformedHead => "malformed_head",
+            Self::NoSubprotocol => "no_subprotocol",
             Self::NominatedField => "nominated_field",
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyFields => "too_many_fields",
             Self::UnsupportedVersion => "unsupported_version",
             Self::UnusableCredential => "unusable_credential",
-        }
-    }
-}
-
-/// Where the credential that goes on came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// The credential field.
-    Field,
-    /// The first message of a WebSocket that we answered ourselves.
-    FirstMessage,
-    /// Nothing was presented.
-    None,
-    /// A query parameter.
-    Query,
-}
-
-impl CredentialSource {
-    /// The carrier that it is, as a keyring names it.
-    pub const fn carrier(self) -> Option<Carrier> {
-        match self {
-            Self::Field => Some(Carrier::Field),
-            Self::FirstMessage => Some(Carrier::FirstMessage),
-            Self::None => None,
-            Self::Query => Some(Carrier::Query),
-        }
-    }
-
-    /// The word for the log and for metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Field => "field",
-            Self::FirstMessage => "first_message",
-            Self::None => "none",
-            Self::Query => "query",
         }
     }
 }
@@ -143,6 +113,9 @@ pub struct Admitted {
     pub source: CredentialSource,
     /// How the body is framed.
     pub body: Body,
+    /// The subprotocol to answer with where the upstream selects none: browsers fail a WebSocket that offered
+    /// some and got none (RFC 6455 section 4.1), and one that was offered has been taken out.
+    pub subprotocol: Option<Box<[u8]>>,
 }
 
 /// What a request presents, before anybody has decided about it.
@@ -154,18 +127,38 @@ pub struct Examined<'a> {
     /// The target that goes on.
     target: Cow<'a, [u8]>,
     presented: Option<Found<'a>>,
+    /// What decides where we do.
+    require: Option<&'a config::Require>,
+    /// As in [`Admitted`].
+    subprotocol: Option<&'a [u8]>,
     /// The fields that `Connection` takes away.
     nominated: Vec<String>,
 }
 
 /// The credential that decides, as it was found.
 enum Found<'a> {
+    /// What follows `Bearer`.
+    Bearer(&'a [u8]),
     /// The value of a field line.
     Field(&'a [u8]),
     /// What the first message presented.
     FirstMessage(Credential),
     /// The decoded value of a parameter.
     Query(Credential),
+    /// What an entry carries, decoded.
+    Subprotocol(Credential),
+}
+
+impl Found<'_> {
+    const fn source(&self) -> CredentialSource {
+        match self {
+            Self::Bearer(_) => CredentialSource::Bearer,
+            Self::Field(_) => CredentialSource::Field,
+            Self::FirstMessage(_) => CredentialSource::FirstMessage,
+            Self::Query(_) => CredentialSource::Query,
+            Self::Subprotocol(_) => CredentialSource::Subprotocol,
+        }
+    }
 }
 
 /// Which credential goes upstream.
@@ -188,14 +181,19 @@ pub enum Passage<'a> {
 /// # Errors
 /// The [`Refusal`] to answer with.
 pub fn judge(head: &Head<'_>, rules: &config::Handshake, hop: &Hop<'_>) -> Result<Admitted, Refusal> {
-    examine(head, rules)?.write(head, rules, hop, &Passage::AsPresented)
+    examine(head, rules, None)?.write(head, rules, hop, &Passage::AsPresented)
 }
 
-/// Finds out what kind of request it is, and what it presents.
+/// Finds out what kind of request it is, and what it presents; by more carriers where we decide about
+/// callers, as `require` says.
 ///
 /// # Errors
 /// The [`Refusal`] to answer with.
-pub fn examine<'a>(head: &Head<'a>, rules: &config::Handshake) -> Result<Examined<'a>, Refusal> {
+pub fn examine<'a>(
+    head: &Head<'a>,
+    rules: &config::Handshake,
+    require: Option<&'a config::Require>,
+) -> Result<Examined<'a>, Refusal> {
     let nominated = forward::nominated(head, rules)?;
     let kind = opening::classify(head)?;
     if kind == Kind::Plain && head.values("host").any(|host| host.contains(&b'@')) {
@@ -213,23 +211,58 @@ pub fn examine<'a>(head: &Head<'a>, rules: &config::Handshake) -> Result<Examine
             (cut.target, cut.credential.map(Found::Query).or(from_field))
         }
     };
-    let source = match presented {
-        None => CredentialSource::None,
-        Some(Found::Field(_)) => CredentialSource::Field,
-        Some(Found::FirstMessage(_)) => CredentialSource::FirstMessage,
-        Some(Found::Query(_)) => CredentialSource::Query,
+    let mut examined = Examined {
+        kind,
+        source: CredentialSource::None,
+        target,
+        presented,
+        require,
+        subprotocol: None,
+        nominated,
     };
-    Ok(Examined { kind, source, target, presented, nominated })
+    if let Some(require) = require {
+        examined.look_further(head, require)?;
+    }
+    examined.source = examined.presented.as_ref().map_or(CredentialSource::None, Found::source);
+    Ok(examined)
 }
 
-impl Examined<'_> {
+/// What follows `Bearer` (RFC 6750 section 2.1), where clients of `/v1/` present a credential.
+fn bearer<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let value = head.values("authorization").next().filter(|_| is_for_bearers(head.target))?;
+    let (scheme, credential) = query::split_once(value, b' ').unwrap_or((value, b""));
+    scheme.eq_ignore_ascii_case(b"bearer").then(|| credential.trim_ascii())
+}
+
+fn is_for_bearers(target: &[u8]) -> bool {
+    target.starts_with(b"/v1/")
+}
+
+impl<'a> Examined<'a> {
+    /// Looks for a credential where only we look for one. The first that is there decides alone.
+    fn look_further(&mut self, head: &Head<'a>, require: &'a config::Require) -> Result<(), Refusal> {
+        match self.kind {
+            Kind::OpeningHandshake => {
+                let offer = subprotocol::Offer::of(head, &require.subprotocol_prefixes);
+                let Some(credential) = offer.credential else { return Ok(()) };
+                self.subprotocol = Some(offer.first_other.ok_or(Refusal::NoSubprotocol)?);
+                self.presented.get_or_insert(Found::Subprotocol(credential));
+            }
+            Kind::Plain => self.presented = self.presented.take().or_else(|| bearer(head).map(Found::Bearer)),
+        }
+        Ok(())
+    }
+
     /// The credential's own bytes, without the field's prefix; empty where a field has another one.
     ///
     /// This door is open for whoever takes its digest.
     pub fn credential(&self, rules: &config::Handshake) -> Option<&[u8]> {
         self.presented.as_ref().map(|found| match found {
             Found::Field(value) => value.strip_prefix(rules.prefix.as_bytes()).unwrap_or_default(),
-            Found::FirstMessage(credential) | Found::Query(credential) => credential.as_bytes(),
+            Found::Bearer(credential) => credential,
+            Found::FirstMessage(credential) | Found::Query(credential) | Found::Subprotocol(credential) => {
+                credential.as_bytes()
+            }
         })
     }
 
@@ -255,10 +288,16 @@ impl Examined<'_> {
         let value = self.value(rules, passage)?;
         let mut out = forward::Writer::new(head, &self.target);
         let (replaced, withheld) = match passage {
-            Passage::Verified { .. } => (self.credential(rules), self.not_agreed_on()),
+            Passage::Verified { .. } => (self.credential(rules), self.withheld()),
             Passage::AsPresented | Passage::Bare => (None, &[][..]),
         };
-        let kept = forward::Kept { kind: self.kind, nominated: &self.nominated, withheld, replaced };
+        let kept = forward::Kept {
+            kind: self.kind,
+            nominated: &self.nominated,
+            withheld,
+            replaced,
+            subprotocol_prefixes: self.require.map(|require| require.subprotocol_prefixes.as_slice()),
+        };
         out.end_to_end(head, rules, hop, &kept);
         out.forwarding(head, hop);
         if let Passage::Verified { caller, .. } = passage {
@@ -272,13 +311,15 @@ impl Examined<'_> {
             head: out.finish(head, self.kind),
             source: self.source,
             body: head.body,
+            subprotocol: self.subprotocol.map(Into::into),
         })
     }
 
-    /// The fields of a handshake whose offers nobody may take up. A compressed message could not be read,
-    /// so no extension is agreed upon; nor is a subprotocol, where we have answered already.
-    fn not_agreed_on(&self) -> &'static [&'static str] {
+    /// The fields that go no further where we have decided: those of a handshake whose offers nobody may take up,
+    /// since a compressed message could not be read, and where we have answered already; and another carrier.
+    fn withheld(&self) -> &'static [&'static str] {
         match (self.kind, self.source) {
+            (Kind::Plain, _) if is_for_bearers(&self.target) => &["authorization"],
             (Kind::Plain, _) => &[],
             (Kind::OpeningHandshake, CredentialSource::FirstMessage) => {
                 &["sec-websocket-extensions", "sec-websocket-protocol"]
@@ -296,7 +337,14 @@ impl Examined<'_> {
         };
         match (passage, &self.presented) {
             (Passage::AsPresented, Some(Found::Field(value))) => Ok(Some(Wiped::copy_of(value))),
-            (Passage::AsPresented, Some(Found::FirstMessage(credential) | Found::Query(credential))) => {
+            (
+                Passage::AsPresented,
+                Some(Found::Bearer(_) | Found::FirstMessage(_) | Found::Subprotocol(_)),
+            ) => {
+                // Only we look for these, and then ours goes on.
+                Ok(None)
+            }
+            (Passage::AsPresented, Some(Found::Query(credential))) => {
                 let mut value = prefixed(credential.as_bytes().len());
                 if credential.append_latin1(&mut value) {
                     Ok(Some(value))

@@ -64,19 +64,26 @@ pub enum Carrier {
     Query,
     /// The credential field.
     Field,
+    /// An entry of `Sec-WebSocket-Protocol`.
+    Subprotocol,
+    /// `Authorization: Bearer`, below `/v1/`.
+    Bearer,
     /// The first message of a WebSocket.
     FirstMessage,
 }
 
 impl Carrier {
     /// Every one there is.
-    pub const ALL: [Self; 3] = [Self::Query, Self::Field, Self::FirstMessage];
+    pub const ALL: [Self; 5] =
+        [Self::Query, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
 
     /// Its word, as it is configured and logged.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Query => "query",
             Self::Field => "field",
+            Self::Subprotocol => "subprotocol",
+            Self::Bearer => "bearer",
             Self::FirstMessage => "first_message",
         }
     }

@@ -266,6 +266,19 @@ pub(super) fn prefix(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+/// How a subprotocol begins that carries a credential: characters of a token (RFC 9110 section 5.6.2).
+pub(super) fn subprotocol_prefix(text: &str) -> Parsed<String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_token) {
+        return Err(
+            "is no beginning of a subprotocol, which has neither spaces nor commas; write for example \
+                    \"openai-insecure-api-key.\""
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
 /// The decoded name of a query parameter.
 pub(super) fn parameter(text: &str) -> Parsed<String> {
     if text.is_empty() {

@@ -25,11 +25,11 @@ use super::{
     edge::{self, Decided, Going, Stopped},
     first_message::{self, Stranger},
     refuse::{Answer, Aside},
-    takeover::{self, Held},
+    takeover::{self, Held, Opening},
 };
 use crate::{
     access_log::{Event, Method, Outcome, RedactedTarget},
-    config::Limits,
+    config::{Limits, Mode},
     handshake::{
         self, Admitted, Hop, Kind, Presented, Refusal,
         head::{Body, Head},
@@ -91,7 +91,7 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         let snapshot = gateway.snapshot.load_full();
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
         let judged = judge(&gateway, &head, &snapshot, &hop, &mut entry, None);
-        let Going { admitted: Admitted { kind, head, body, .. }, seat } = match judged {
+        let Going { admitted: Admitted { kind, head, body, subprotocol, .. }, seat } = match judged {
             Ok(Decided::Goes(going)) => {
                 drop(head);
                 going
@@ -104,7 +104,9 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         };
         downstream = match kind {
             Kind::OpeningHandshake => {
-                return takeover::run(gateway, snapshot, downstream, head, entry, Held { place, seat }).await;
+                let opening = Opening { head, subprotocol };
+                return takeover::run(gateway, snapshot, downstream, opening, entry, Held { place, seat })
+                    .await;
             }
             Kind::Plain => {
                 let proxy = snapshot.proxies.get(place.worker);
@@ -243,10 +245,15 @@ pub(super) fn judge(
         .map_err(|refusal| Stopped::refused(Event::Request, refusal))?;
     entry.method = Method::of(head.method);
     let (show, rules) = (&config.access_log.show, &config.handshake);
-    let presented = Presented::of(&head, rules).with(first_message.as_ref());
+    let require = match &config.authentication.mode {
+        Mode::PassThrough => None,
+        Mode::Require(require) => Some(require),
+    };
+    let prefixes = require.map_or(&[][..], |require| &require.subprotocol_prefixes);
+    let presented = Presented::of(&head, rules, prefixes).with(first_message.as_ref());
     entry.target = RedactedTarget::of(head.target, show, &rules.parameters, &presented);
     entry.client = handshake::client(&head, hop);
-    let mut examined = handshake::examine(&head, rules).map_err(|refusal| {
+    let mut examined = handshake::examine(&head, rules, require).map_err(|refusal| {
         let asks_upgrade = head.values("upgrade").next().is_some();
         Stopped::refused(if asks_upgrade { Event::Handshake } else { Event::Request }, refusal)
     })?;

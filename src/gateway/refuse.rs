@@ -44,6 +44,7 @@ impl Answer {
                     | Refusal::IllegalTarget
                     | Refusal::InvalidHandshake
                     | Refusal::MalformedHead
+                    | Refusal::NoSubprotocol
                     | Refusal::NominatedField,
                 ),
                 _,

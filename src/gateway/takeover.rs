@@ -35,16 +35,25 @@ use self::answer::{Answer, LAST_CHUNK, chunk};
 /// The most that is kept of what a client sends before the 101.
 const EARLY: usize = 64 * 1024;
 
+/// An opening handshake that goes on.
+pub(super) struct Opening {
+    /// Its head.
+    pub(super) head: Wiped,
+    /// What the client is told to be selected where the upstream selects nothing.
+    pub(super) subprotocol: Option<Box<[u8]>>,
+}
+
 /// Carries an opening handshake to its end. The socket after it is relayed by a task of its own, which
 /// keeps nothing of what a request needed.
 pub(super) async fn run(
     gateway: Arc<Gateway>,
     snapshot: Arc<Snapshot>,
     mut downstream: Downstream,
-    head: Wiped,
+    opening: Opening,
     entry: Entry,
     held: Held,
 ) {
+    let Opening { head, subprotocol } = opening;
     #[cfg(feature = "planted-leaks")]
     let head = crate::planted::into_head(head);
     let format = snapshot.config.access_log.format;
@@ -56,7 +65,7 @@ pub(super) async fn run(
         },
         () = gateway.cut() => Err(Outcome::Cut),
     };
-    let (answer, upstream) = match result {
+    let (mut answer, upstream) = match result {
         Ok(answered) => answered,
         Err(outcome) => {
             let answer = refuse::Answer::to(outcome, Event::Handshake);
@@ -76,6 +85,9 @@ pub(super) async fn run(
         };
         gateway.record(format, &entry.record(Event::Handshake, status, outcome));
         return gateway.linger(downstream).await;
+    }
+    if let Some(subprotocol) = &subprotocol {
+        answer.select(subprotocol);
     }
     if !gateway.tell(&mut downstream, &answer.head).await {
         return gateway.record(format, &entry.record(Event::Handshake, None, Outcome::ClientClosed));

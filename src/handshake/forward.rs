@@ -7,6 +7,7 @@ use http::HeaderName;
 use super::{
     Hop, Kind, Refusal,
     head::{Body, Field, Head, elements, names},
+    subprotocol,
 };
 use crate::{config, secret::Wiped};
 
@@ -91,6 +92,8 @@ pub(super) struct Kept<'a> {
     pub(super) withheld: &'a [&'a str],
     /// The credential that ours takes the place of. A field that holds it goes no further.
     pub(super) replaced: Option<&'a [u8]>,
+    /// How subprotocols begin that carry a credential; `None` where they may.
+    pub(super) subprotocol_prefixes: Option<&'a [String]>,
 }
 
 /// Writes a head.
@@ -127,7 +130,7 @@ impl Writer {
         hop: &Hop<'_>,
         kept: &Kept<'_>,
     ) {
-        let Kept { kind, nominated, withheld, replaced } = *kept;
+        let Kept { kind, nominated, withheld, replaced, subprotocol_prefixes } = *kept;
         let believes = is_trusted(hop.peer, hop);
         let holds_replaced = |value: &[u8]| {
             replaced.is_some_and(|credential| memchr::memmem::find(value, credential).is_some())
@@ -153,9 +156,13 @@ impl Writer {
                     && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated))
                     && !REPLACED.iter().any(|ours| is_alike(name, ours))
                     && (believes || !is_forwarding(name))
-                    && !holds_replaced(value)
             };
-            if goes_on {
+            let others = subprotocol_prefixes
+                .filter(|_| is_alike(name, "sec-websocket-protocol"))
+                .and_then(|prefixes| subprotocol::without_credentials(value, prefixes));
+            let has_none = others.as_ref().is_some_and(Vec::is_empty);
+            let value = others.as_deref().unwrap_or(value);
+            if goes_on && !has_none && !holds_replaced(value) {
                 self.line(name, value);
             }
         }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::{
     head::{Head, elements},
-    query,
+    query, subprotocol,
 };
 use crate::{
     config,
@@ -28,6 +28,7 @@ pub struct Presented<'a>(Vec<Value<'a>>);
 enum Value<'a> {
     AsItCame(&'a [u8]),
     Decoded(Wiped),
+    Presented(Credential),
 }
 
 impl Value<'_> {
@@ -35,15 +36,16 @@ impl Value<'_> {
         match self {
             Self::AsItCame(bytes) => bytes,
             Self::Decoded(bytes) => bytes.as_bytes(),
+            Self::Presented(credential) => credential.as_bytes(),
         }
     }
 }
 
 impl<'a> Presented<'a> {
     /// Gathers what a head presents: the parameter, raw and decoded; the credential field, without
-    /// its prefix; `Authorization` without its scheme; entries of `Sec-WebSocket-Protocol`; and cookies
-    /// by their name. What is shorter than eight bytes is left out.
-    pub fn of(head: &Head<'a>, rules: &config::Handshake) -> Self {
+    /// its prefix; `Authorization` without its scheme; entries of `Sec-WebSocket-Protocol`, and
+    /// what is behind one of these `prefixes` or decoded; and cookies by their name. What is shorter than eight bytes is left out.
+    pub fn of(head: &Head<'a>, rules: &config::Handshake, prefixes: &[String]) -> Self {
         let mut found = Self::default();
         let query = query::split_once(head.target, b'?').map_or(&[][..], |(_, query)| query);
         for segment in query::segments(query).filter(|segment| segment.is_named(&rules.parameters)) {
@@ -59,7 +61,12 @@ impl<'a> Presented<'a> {
             let after = query::split_once(value, b' ');
             after.into_iter().for_each(|(_, value)| found.add(value.trim_ascii()));
         }
-        elements(head.values("sec-websocket-protocol")).for_each(|entry| found.add(entry));
+        for entry in elements(head.values("sec-websocket-protocol")) {
+            found.add(entry);
+            if let Some(credential) = subprotocol::credential(entry, prefixes) {
+                found.push(Value::Presented(credential));
+            }
+        }
         let cookies = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
         for (name, value) in cookies.filter_map(|cookie| query::split_once(cookie, b'=')) {
             if WORDS.iter().any(|word| name.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))) {

@@ -3,6 +3,7 @@ use http::HeaderName;
 use super::{Admitted, CredentialSource, Hop, Kind, Refusal, head::Head, judge};
 use crate::config::{Handshake, PlainRequests};
 
+mod required;
 mod rules;
 
 fn rules(plain_requests: PlainRequests) -> Handshake {

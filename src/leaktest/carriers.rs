@@ -7,6 +7,7 @@ use super::{
     canary::Spelling,
     request::{Request, masked_frame},
 };
+use crate::handshake::subprotocol::ENCODED;
 
 /// What carries a canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,12 +40,16 @@ pub(super) enum Carrier {
     FieldUnderscores,
     /// `Authorization: Bearer C`
     Bearer,
+    /// The same on a request below `/v1/` that is no opening handshake.
+    PlainBearer,
     /// `Authorization: Basic`, in base64.
     Basic,
     /// `Cookie`
     Cookie,
     /// `Sec-WebSocket-Protocol`
     Subprotocol,
+    /// The same in base64url behind Kubernetes' prefix.
+    SubprotocolEncoded,
     /// A URL with the query in `Referer`.
     Referer,
     /// A URL with the query in `Origin`.
@@ -122,7 +127,7 @@ impl Default for Names {
 
 impl Carrier {
     /// All of them, as the matrix shows them.
-    pub(super) const ALL: [Self; 34] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::Query,
         Self::QueryAmongOthers,
         Self::QueryFirstOfTwo,
@@ -137,9 +142,11 @@ impl Carrier {
         Self::PlainField,
         Self::FieldUnderscores,
         Self::Bearer,
+        Self::PlainBearer,
         Self::Basic,
         Self::Cookie,
         Self::Subprotocol,
+        Self::SubprotocolEncoded,
         Self::Referer,
         Self::Origin,
         Self::OtherField,
@@ -176,9 +183,11 @@ impl Carrier {
             Self::PlainField => "field of a plain request",
             Self::FieldUnderscores => "field, with underscores",
             Self::Bearer => "Authorization: Bearer",
+            Self::PlainBearer => "Authorization: Bearer, below /v1/",
             Self::Basic => "Authorization: Basic",
             Self::Cookie => "Cookie",
             Self::Subprotocol => "subprotocol",
+            Self::SubprotocolEncoded => "subprotocol, encoded",
             Self::Referer => "Referer",
             Self::Origin => "Origin",
             Self::OtherField => "another field",
@@ -204,7 +213,7 @@ impl Carrier {
         match self {
             Self::FirstMessage | Self::CloseReason => Place::Message,
             Self::Body | Self::Trailer => Place::PlainBody,
-            Self::PlainQuery | Self::PlainField => Place::PlainHead,
+            Self::PlainQuery | Self::PlainField | Self::PlainBearer => Place::PlainHead,
             Self::OwnCredential | Self::KeyringDigest | Self::KeyringName | Self::KeyringWithoutQuotes => {
                 Place::File
             }
@@ -215,8 +224,16 @@ impl Carrier {
     /// Whether a gateway in `require` is asked with it: it carries a key there, or what such a gateway is
     /// configured with.
     pub(super) const fn is_of_require(self) -> bool {
-        matches!(self, Self::Query | Self::PlainQuery | Self::Field | Self::PlainField | Self::FirstMessage)
-            || matches!(self.place(), Place::File)
+        matches!(
+            self,
+            Self::Query
+                | Self::PlainQuery
+                | Self::Field
+                | Self::PlainField
+                | Self::PlainBearer
+                | Self::SubprotocolEncoded
+                | Self::FirstMessage
+        ) || matches!(self.place(), Place::File)
     }
 
     /// Whether what stands in the request target goes on upstream as it came, because it is no
@@ -263,6 +280,7 @@ impl Carrier {
             Self::PathSemicolon => format!("{path};{parameter}={canary}"),
             Self::PathPercent => format!("{path}%3F{parameter}%3D{canary}"),
             Self::Fragment => format!("{path}#{parameter}={canary}"),
+            Self::PlainBearer => "/v1/models".to_owned(),
             Self::UserInformation => format!("http://user:{canary}@{host}{path}"),
             _ => path.clone(),
         };
@@ -270,7 +288,7 @@ impl Carrier {
         match self {
             Self::Field | Self::PlainField => request.add(field, canary),
             Self::FieldUnderscores => request.add(&field.replace('-', "_"), canary),
-            Self::Bearer => request.add("Authorization", &format!("Bearer {canary}")),
+            Self::Bearer | Self::PlainBearer => request.add("Authorization", &format!("Bearer {canary}")),
             Self::Basic => {
                 let user = Spelling::Base64 { shift: 0, is_for_urls: false };
                 let user = user.write(format!("user:{canary}").as_bytes());
@@ -278,6 +296,11 @@ impl Carrier {
             }
             Self::Cookie => request.add("Cookie", &format!("a=1; {parameter}={canary}")),
             Self::Subprotocol => request.add("Sec-WebSocket-Protocol", &format!("leaktest, {canary}")),
+            Self::SubprotocolEncoded => {
+                let encoded = Spelling::Base64 { shift: 0, is_for_urls: true }.write(canary.as_bytes());
+                let encoded = String::from_utf8_lossy(&encoded);
+                request.add("Sec-WebSocket-Protocol", &format!("{ENCODED}{encoded}, leaktest"));
+            }
             Self::Referer => request.add("Referer", &format!("http://{host}{path}?{parameter}={canary}")),
             Self::Origin => request.add("Origin", &format!("http://{host}?{parameter}={canary}")),
             Self::OtherField => request.add("X-Unknown", canary),

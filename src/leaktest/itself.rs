@@ -18,6 +18,7 @@ use super::{
     process::{Gateway, PATIENCE, Room},
     report::Report,
     require,
+    script::ATTEMPTS,
     sinks::Sink,
     upstream::Upstream,
 };
@@ -84,7 +85,7 @@ impl Form {
              [handshake]\nplain_requests = \"{plain}\"\n{authentication}\
              [access_log]\npath = \"access.log\"\nformat = \"{format}\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
              [limits]\nhead_timeout = \"1s\"\nhandshake_timeout = \"1s\"\nresponse_timeout = \"1s\"\n\
-             [drain]\ntimeout = \"1s\"\n"
+             failed_attempts_per_minute = {ATTEMPTS}\n[drain]\ntimeout = \"1s\"\n"
         )
     }
 

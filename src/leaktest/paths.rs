@@ -282,11 +282,21 @@ impl Path {
             | Self::TooManyAttempts => {
                 matches!(
                     carrier,
-                    Carrier::Query | Carrier::Field | Carrier::PlainField | Carrier::FirstMessage
+                    Carrier::Query
+                        | Carrier::Field
+                        | Carrier::PlainField
+                        | Carrier::PlainBearer
+                        | Carrier::SubprotocolEncoded
+                        | Carrier::FirstMessage
                 )
             }
-            Self::TooManySockets => matches!(carrier, Carrier::Query | Carrier::Field),
-            Self::KeyRevoked => matches!(carrier, Carrier::Query | Carrier::Field | Carrier::FirstMessage),
+            Self::TooManySockets => {
+                matches!(carrier, Carrier::Query | Carrier::Field | Carrier::SubprotocolEncoded)
+            }
+            Self::KeyRevoked => matches!(
+                carrier,
+                Carrier::Query | Carrier::Field | Carrier::SubprotocolEncoded | Carrier::FirstMessage
+            ),
             Self::FilesBadAtStart | Self::FilesBadAtReload => matches!(place, Place::File),
             Self::ClosesInFrame | Self::NotFraming => matches!(carrier, Carrier::FirstMessage),
             Self::NotHttp => matches!(carrier, Carrier::Query),

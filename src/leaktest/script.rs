@@ -9,8 +9,8 @@ use super::{
 /// Longer than any head that is let in.
 const OVERSIZE: usize = 80 * 1024;
 
-/// As many failed attempts as an address has in a minute.
-const ATTEMPTS: usize = 20;
+/// How many failed attempts an address has in a minute: more than there are cells that fail once.
+pub(super) const ATTEMPTS: usize = 60;
 
 /// More field lines than are let in.
 const TOO_MANY: usize = 300;

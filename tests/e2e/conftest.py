@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness import browser as chromium
 from harness import leaks
 from harness.agent_server import AgentServer
 from harness.certificate import Certificate
@@ -13,6 +14,15 @@ from harness.credentials import NEVER_SEEN_BY_AGENT_SERVER_LOG
 from harness.gateway import Gateway
 from harness.model import Model
 from harness.way import Way
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory, gateway_with_tls):
+    if chromium.program() is None:
+        pytest.skip("there is no Chromium here")
+    browser = chromium.Browser(tmp_path_factory.mktemp("chromium"), gateway_with_tls.certificate)
+    yield browser
+    browser.stop()
 
 
 @pytest.fixture(scope="session")

@@ -30,13 +30,6 @@ CONVERSATION = """
 """
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory, gateway_with_tls):
-    browser = chromium.Browser(tmp_path_factory.mktemp("chromium"), gateway_with_tls.certificate)
-    yield browser
-    browser.stop()
-
-
 @pytest.mark.parametrize("credential", [ONE, RESERVED, LATIN])
 def test_a_page_holds_a_conversation(way, browser, new_conversation, credential):
     page = browser.open(f"{way.url}/server_info")

@@ -1,11 +1,13 @@
 """The gateway decides who may in: callers have keys of its keyring, and the agent server has one that none of them knows."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import urllib.error
 import urllib.request
 
+import openai
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -84,6 +86,9 @@ def presented(key: str, by: str) -> dict:
             return {"query": f"?session_api_key={key}", "compression": None}
         case "field":
             return {"fields": {"X-Session-API-Key": key}, "compression": None}
+        case "subprotocol":
+            encoded = base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
+            return {"subprotocols": ["base64url.bearer.authorization.k8s.io." + encoded, "chat"], "compression": None}
         case "first message":
             return {"compression": None}
 
@@ -125,11 +130,12 @@ def test_the_official_sdk_holds_a_conversation(required, model, alice, tmp_path)
     required.gateway.process.wait_for(r'"outcome":"upgraded","credential_source":"first_message","caller":"alice"', "output")
 
 
-@pytest.mark.parametrize("by", ["query", "field", "first message"])
+@pytest.mark.parametrize("by", ["query", "field", "subprotocol", "first message"])
 async def test_a_client_holds_a_conversation_with_a_key_of_the_keyring(required, conversation, alice, by):
     async with open_events(required, conversation, **presented(alice, by)) as socket:
         if by == "first message":
             await socket.send(authentication(alice))
+        assert socket.subprotocol == ("chat" if by == "subprotocol" else None)
         assert (await receive(socket))["kind"] == "ConversationStateUpdateEvent"
         await hold_conversation(socket, f"by {by}")
 
@@ -139,10 +145,41 @@ def test_the_api_is_used_with_the_field(required, conversation, alice):
     assert (status, found["id"]) == (200, conversation)
 
 
+def test_a_client_of_openais_interface_lists_models_and_gets_an_answer(required, alice):
+    client = openai.OpenAI(base_url=f"{required.url}/v1", api_key=alice, max_retries=0)
+    assert client.models.list().object == "list"
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=f"{required.url}/v1", api_key=WRONG, max_retries=0).models.list()
+
+
+# What a page does that keeps its key out of the URL.
+PAGE = """
+(conversation, key, message) => new Promise((resolve) => {
+  const encoded = btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const socket = new WebSocket(`ws://${location.host}/sockets/events/${conversation}`,
+    [`base64url.bearer.authorization.k8s.io.${encoded}`, "chat"]);
+  const end = (outcome) => { socket.close(); resolve(outcome); };
+  setTimeout(() => end("silence"), 20000);
+  socket.onerror = () => end("refused");
+  socket.onopen = () => socket.send(JSON.stringify({ role: "user", content: [{ type: "text", text: message }] }));
+  socket.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if (event.kind === "MessageEvent" && event.source === "agent") end(event.llm_message.content[0].text);
+  };
+})
+"""
+
+
+def test_a_page_holds_a_conversation_with_a_subprotocol(required, conversation, alice, browser):
+    page = browser.open(f"{required.url}/server_info")
+    assert page.call(PAGE, conversation, alice, "from a page") == answer_to("from a page")
+    assert page.call(PAGE, conversation, WRONG, "from a page") == "refused"
+
+
 @pytest.mark.parametrize("key", [WRONG, OWN, ONE, None], ids=["wrong", "the agent server's own", "another server's", "none"])
 async def test_without_a_key_of_the_keyring_nobody_is_let_in(required, key):
     assert ask(required, f"/api/conversations/{required.conversation}", key) == (401, {"detail": "Unauthorized"})
-    for by in ("query", "field") if key else ():
+    for by in ("query", "field", "subprotocol") if key else ():
         assert await refusal(required, **presented(key, by)) == 403
     async with open_events(required, required.conversation, compression=None) as socket:
         await socket.send(authentication(key or ""))

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use base64::Engine;
+
 use crate::harness::{
     CANARY, Gateway, OURS, SWITCHING, Upstream, frames, head, http::Answer, opening, setup::Setup,
 };
@@ -49,25 +51,35 @@ const FUTURE: &str = "2100-01-01T00:00:00Z";
 /// How a credential is presented.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
+    Bearer,
     Field,
     FirstMessage,
     Query,
+    Subprotocol,
 }
 
 impl By {
-    const ALL: [Self; 3] = [Self::Query, Self::Field, Self::FirstMessage];
+    const ALL: [Self; 5] = [Self::Query, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
 
     /// The word of the keyring and of the log.
     fn word(self) -> &'static str {
         match self {
+            Self::Bearer => "bearer",
             Self::Field => "field",
             Self::FirstMessage => "first_message",
             Self::Query => "query",
+            Self::Subprotocol => "subprotocol",
         }
     }
 }
 
-/// Opens a WebSocket with a credential. Whoever is not let in is told no more than the agent server tells.
+/// A subprotocol that carries a credential, as Kubernetes has it.
+fn subprotocol(credential: &str) -> String {
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(credential);
+    format!("base64url.bearer.authorization.k8s.io.{encoded}")
+}
+
+/// Opens a WebSocket with a credential, or asks what that carrier is for. Whoever is not let in is told no more than the agent server tells.
 #[track_caller]
 fn is_let_in(gateway: &Gateway, by: By, credential: &str, fields: &[&str]) -> bool {
     if by == By::FirstMessage {
@@ -78,9 +90,12 @@ fn is_let_in(gateway: &Gateway, by: By, credential: &str, fields: &[&str]) -> bo
         }
         return false;
     }
-    let answer = ask(gateway, true, by, credential, fields);
-    let is_in = answer.status() == 101;
-    if !is_in {
+    let is_handshake = by != By::Bearer;
+    let answer = ask(gateway, is_handshake, by, credential, fields);
+    let is_in = matches!(answer.status(), 101 | 200);
+    if !is_in && !is_handshake {
+        assert_eq!((answer.status(), answer.text()), (401, "{\"detail\":\"Unauthorized\"}"));
+    } else if !is_in {
         assert_eq!(answer.head.0, "HTTP/1.1 403 \r\ncontent-length: 0\r\nConnection: close\r\n\r\n");
     }
     is_in
@@ -88,9 +103,18 @@ fn is_let_in(gateway: &Gateway, by: By, credential: &str, fields: &[&str]) -> bo
 
 /// Presents a credential in an opening handshake, or in a plain request.
 fn ask(gateway: &Gateway, is_handshake: bool, by: By, credential: &str, fields: &[&str]) -> Answer {
-    let (mut fields, line) = (fields.to_vec(), field(credential));
+    let line = match by {
+        By::Bearer => format!("Authorization: Bearer {credential}"),
+        By::Subprotocol => format!("Sec-WebSocket-Protocol: {}, chat", subprotocol(credential)),
+        By::Field | By::FirstMessage | By::Query => field(credential),
+    };
+    let mut fields = fields.to_vec();
     let target = match by {
-        By::Field => {
+        By::Bearer => {
+            fields.push(&line);
+            "/v1/models".to_owned()
+        }
+        By::Field | By::Subprotocol => {
             fields.push(&line);
             "/sockets/events/1".to_owned()
         }
@@ -152,9 +176,10 @@ fn every_carrier_is_let_in_or_not_as_the_keyring_says() {
             let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, more)).start();
             let before = upstream.received().len();
             let is_in = is_let_in(&gateway, by, presented, fields);
-            let line = gateway.event("handshake");
+            let line = gateway.event(if by == By::Bearer { "request" } else { "handshake" });
             let _ = writeln!(table, "{} | {name} | {} | {outcome}", by.word(), line["status"]);
-            assert_eq!(line["outcome"], outcome, "{by:?}, {name}");
+            let logged = if by == By::Bearer && outcome == "upgraded" { "served" } else { outcome };
+            assert_eq!(line["outcome"], logged, "{by:?}, {name}");
             assert_eq!(is_in, outcome == "upgraded", "{by:?}, {name}");
             assert_eq!(line["credential_source"], by.word());
             let is_known = outcome != "credential_unknown";
@@ -181,6 +206,38 @@ fn the_agent_server_gets_our_credential_and_the_name_and_never_the_key() {
         assert!(!head.0.contains("root") && !head.0.contains("session_api_key"), "{head:?}");
         crate::harness::canary::assert_without("the agent server", CANARY, head.0.as_bytes());
     }
+}
+
+#[test]
+fn a_subprotocol_that_carries_a_key_goes_no_further() {
+    let upstream = server();
+    let keyring = key("alice", CANARY, "") + &key("bob", "another-credential-of-bob", "");
+    let setup = Setup::before(&upstream).requiring(&keyring);
+    let gateway = setup.set("authentication.subprotocol_prefixes", vec!["openai-insecure-api-key."]).start();
+    let open = |offered: &str| {
+        gateway.send(opening("/s", &[&format!("Sec-WebSocket-Protocol: {offered}")])).take_head()
+    };
+    // The agent server selects none, and browsers fail a socket that got none of those they offered.
+    let answer = open(&format!("realtime, {}, chat", subprotocol(CANARY))).unwrap();
+    assert_eq!((answer.status(), answer.value("sec-websocket-protocol")), (101, Some("realtime")));
+    let answer = open("openai-insecure-api-key.another-credential-of-bob, realtime").unwrap();
+    assert_eq!((answer.status(), answer.value("sec-websocket-protocol")), (101, Some("realtime")));
+    assert_eq!(open(&subprotocol(CANARY)).unwrap().status(), 400);
+    let received = upstream.received();
+    assert_eq!(received.len(), 2);
+    assert!(received[0].contains("\r\nSec-WebSocket-Protocol: realtime, chat\r\n"), "{received:?}");
+    assert!(received[1].contains("\r\nX-Hushgate-Caller: bob\r\n"), "{received:?}");
+    assert!(received[1].contains("\r\nSec-WebSocket-Protocol: realtime\r\n"), "{received:?}");
+    assert_eq!(gateway.events("handshake", 3)[2]["outcome"], "no_subprotocol");
+    // What the agent server selects stays.
+    let selecting = Upstream::playing(|stream, _| {
+        stream.take_head()?;
+        stream.send(SWITCHING.replace("server: uvicorn", "Sec-WebSocket-Protocol: chat"))
+    });
+    let gateway = Setup::before(&selecting).requiring(&keyring).start();
+    let offered = format!("Sec-WebSocket-Protocol: realtime, {}, chat", subprotocol(CANARY));
+    let answer = gateway.send(opening("/s", &[&offered])).take_head().unwrap();
+    assert_eq!(answer.value("sec-websocket-protocol"), Some("chat"));
 }
 
 #[test]

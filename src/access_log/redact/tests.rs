@@ -64,7 +64,7 @@ fn check_own(target: &str, fields: &str, expected: &str) {
     let rules = Setting::numbered(0).rules;
     let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let head = Head::parse(head.as_bytes(), 100).map_err(Refusal::label).unwrap();
-    let presented = Presented::of(&head, &rules);
+    let presented = Presented::of(&head, &rules, &[]);
     let show = ["limit".to_owned()];
     let text = RedactedTarget::of(head.target, &show, &rules.parameters, &presented);
     assert_eq!(text.as_str(), expected);
@@ -80,6 +80,8 @@ fn what_a_request_presents_is_not_shown_of_it() {
     check_own("/a/0123456789?limit=1", "Authorization: Bearer 0123456789\r\n", "/a/…?limit=1");
     check_own("/a/0123456789", "Cookie: a=b; Session-Key=0123456789\r\n", "/a/…");
     check_own("/a/0123456789", "Sec-WebSocket-Protocol: x, 0123456789\r\n", "/a/…");
+    let encoded = "base64url.bearer.authorization.k8s.io.MDEyMzQ1Njc4OQ";
+    check_own("/a/0123456789", &format!("Sec-WebSocket-Protocol: x, {encoded}\r\n"), "/a/…");
     check_own("/a?limit=x-0123456789-y", "X-Session-API-Key: 0123456789\r\n", "/a?limit=x-…");
 }
 

@@ -55,7 +55,10 @@ pub(super) fn authentication(
     let deny_paths = table.list("deny_paths", "[\"/api/vscode/url\"]", paths::denied_path);
     let words = value::word(&[("accept", FirstMessage::Accept), ("refuse", FirstMessage::Refuse)]);
     let first_message = table.text("first_message", "\"accept\"", words);
+    let subprotocol_prefixes =
+        table.list("subprotocol_prefixes", "[\"openai-insecure-api-key.\"]", value::subprotocol_prefix);
     if decides == Decides::AgentServer {
+        table.without_use("subprotocol_prefixes", subprotocol_prefixes.is_some());
         table.without_use("open_paths", open_paths.is_some());
         table.without_use("deny_paths", deny_paths.is_some());
         table.without_use("first_message", first_message.is_some());
@@ -67,6 +70,7 @@ pub(super) fn authentication(
             open_paths: open_paths.unwrap_or_else(open_unless_configured),
             deny_paths: deny_paths.unwrap_or_else(denied_unless_configured),
             first_message: first_message.unwrap_or(FirstMessage::Accept),
+            subprotocol_prefixes: subprotocol_prefixes.unwrap_or_default(),
         }),
         (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
     };

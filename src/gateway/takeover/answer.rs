@@ -92,15 +92,27 @@ impl Answer {
     /// Whether a 101 agrees to what we have agreed to: the handshake, and nothing beside it
     /// (RFC 6455 section 4.1).
     pub(super) fn is_agreed(&self, accept: &Accept) -> bool {
-        let lines = || self.head.split(|byte| *byte == b'\n').skip(1);
-        let values = |name: &'static str| {
-            let pairs = lines().filter_map(|line| split_once(line, b':'));
-            let named = pairs.filter(move |(spelled, _)| spelled.eq_ignore_ascii_case(name.as_bytes()));
-            named.map(|(_, value)| value.trim_ascii())
-        };
-        values("sec-websocket-accept").eq([accept.as_str().as_bytes()])
-            && values("sec-websocket-protocol").next().is_none()
-            && values("sec-websocket-extensions").next().is_none()
+        self.values("sec-websocket-accept").eq([accept.as_str().as_bytes()])
+            && self.values("sec-websocket-protocol").next().is_none()
+            && self.values("sec-websocket-extensions").next().is_none()
+    }
+
+    /// Has a 101 select a subprotocol, if it selects none.
+    pub(super) fn select(&mut self, subprotocol: &[u8]) {
+        if self.values("sec-websocket-protocol").next().is_none() {
+            self.head.truncate(self.head.len().saturating_sub(2));
+            self.head.extend_from_slice(b"Sec-WebSocket-Protocol: ");
+            self.head.extend_from_slice(subprotocol);
+            self.head.extend_from_slice(b"\r\n\r\n");
+        }
+    }
+
+    /// The values of the field lines of this name in the head for the client.
+    fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let lines = self.head.split(|byte| *byte == b'\n').skip(1);
+        let pairs = lines.filter_map(|line| split_once(line, b':'));
+        let named = pairs.filter(move |(spelled, _)| spelled.eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|(_, value)| value.trim_ascii())
     }
 }
 

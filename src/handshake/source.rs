@@ -1,0 +1,46 @@
+//! The words for where a credential came from.
+
+use crate::config::keyring::Carrier;
+
+/// Where the credential that goes on came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// The credential field.
+    Field,
+    /// The first message of a WebSocket that we answered ourselves.
+    FirstMessage,
+    /// Nothing was presented.
+    None,
+    /// A query parameter.
+    Query,
+    /// An entry of `Sec-WebSocket-Protocol`.
+    Subprotocol,
+}
+
+impl CredentialSource {
+    /// The carrier that it is, as a keyring names it.
+    pub const fn carrier(self) -> Option<Carrier> {
+        match self {
+            Self::Bearer => Some(Carrier::Bearer),
+            Self::Field => Some(Carrier::Field),
+            Self::FirstMessage => Some(Carrier::FirstMessage),
+            Self::None => None,
+            Self::Query => Some(Carrier::Query),
+            Self::Subprotocol => Some(Carrier::Subprotocol),
+        }
+    }
+
+    /// The word for the log and for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Field => "field",
+            Self::FirstMessage => "first_message",
+            Self::None => "none",
+            Self::Query => "query",
+            Self::Subprotocol => "subprotocol",
+        }
+    }
+}
