@@ -107,6 +107,8 @@ impl Event {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// It was for us, and we have answered it.
+    Answered,
     /// The client went away first.
     ClientClosed,
     /// A relayed socket ended by itself.
@@ -143,6 +145,7 @@ impl Outcome {
     /// The word for the log and for metrics.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Answered => "answered",
             Self::ClientClosed => "client_closed",
             Self::Closed => "closed",
             Self::Cut => "cut",

@@ -146,7 +146,8 @@ pub fn origin<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
     Some(if head.only("origin").is_some() { first } else { b"" })
 }
 
-/// Decides about a request. `keyring` holds the callers of `require`; without one, nobody is known.
+/// Decides about a request. `find` knows the callers of `require` by what they present: it gives back the entry
+/// of a credential, or of what stands for one.
 ///
 /// # Errors
 /// What it is not let in for.
@@ -154,7 +155,7 @@ pub fn admit(
     head: &Head<'_>,
     examined: &Examined<'_>,
     rules: &config::Config,
-    keyring: Option<&Keyring>,
+    find: impl FnOnce(&[u8]) -> Option<Arc<Entry>>,
     now: SystemTime,
 ) -> Result<Admission, Denied> {
     let authentication = &rules.authentication;
@@ -183,13 +184,13 @@ pub fn admit(
     };
     // Visible ASCII, so that a digest means the same by every carrier.
     let is_usable = !credential.is_empty() && credential.iter().all(u8::is_ascii_graphic);
-    let Some(entry) = keyring.filter(|_| is_usable).and_then(|keyring| keyring.find(credential)) else {
+    let Some(entry) = Some(credential).filter(|_| is_usable).and_then(find) else {
         return Err(Denial::Unknown.into());
     };
     let admitted = entry.admits(now, carrier, origin(head));
     match admitted.and(if is_denied { Err(Denial::Path) } else { Ok(()) }) {
-        Ok(()) => Ok(Admission::Caller(Arc::clone(entry))),
-        Err(denial) => Err(Denied { denial, entry: Some(Arc::clone(entry)) }),
+        Ok(()) => Ok(Admission::Caller(entry)),
+        Err(denial) => Err(Denied { denial, entry: Some(entry) }),
     }
 }
 

@@ -165,6 +165,8 @@ pub struct Require {
     pub first_message: FirstMessage,
     /// How subprotocols begin that carry a credential as it is, beside the one that Kubernetes has.
     pub subprotocol_prefixes: Vec<String>,
+    /// The query parameter of an opening handshake that carries a ticket.
+    pub ticket_parameters: Vec<String>,
 }
 
 /// What becomes of an opening handshake that presents nothing.

@@ -25,8 +25,8 @@ use tokio::{
 };
 
 use self::{
-    adapter::Adapter, callers::Callers, downstream::Counters, edge::Edge, limiter::Limiter, tls::FileProblem,
-    unverified::Unverified, upstream::Upstream,
+    adapter::Adapter, callers::Callers, downstream::Counters, edge::Edge, limiter::Limiter, tickets::Tickets,
+    tls::FileProblem, unverified::Unverified, upstream::Upstream,
 };
 use crate::{
     access_log::{AccessLog, Event, Method, Outcome, Record, RedactedTarget, RequestId},
@@ -45,11 +45,13 @@ mod downstream;
 mod edge;
 mod first_message;
 mod limiter;
+mod own;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod refuse;
 mod resolver;
 mod takeover;
+mod tickets;
 pub mod tls;
 mod unverified;
 mod upstream;
@@ -178,6 +180,8 @@ pub struct Gateway {
     limiter: Limiter,
     /// Who has yet to say who it is.
     unverified: Unverified,
+    /// What was issued and not yet redeemed.
+    tickets: Tickets,
     /// The beginning of the limiter's time.
     started: Instant,
     phase: watch::Receiver<Phase>,
@@ -208,6 +212,7 @@ impl Gateway {
             callers,
             limiter: Limiter::new(RandomState::new()),
             unverified: Unverified::default(),
+            tickets: Tickets::default(),
             started: Instant::now(),
             phase,
             never,

@@ -147,6 +147,8 @@ enum Found<'a> {
     Query(Credential),
     /// What an entry carries, decoded.
     Subprotocol(Credential),
+    /// The decoded value of the parameter for tickets.
+    Ticket(Credential),
 }
 
 impl Found<'_> {
@@ -157,6 +159,7 @@ impl Found<'_> {
             Self::FirstMessage(_) => CredentialSource::FirstMessage,
             Self::Query(_) => CredentialSource::Query,
             Self::Subprotocol(_) => CredentialSource::Subprotocol,
+            Self::Ticket(_) => CredentialSource::Ticket,
         }
     }
 }
@@ -243,6 +246,14 @@ impl<'a> Examined<'a> {
     fn look_further(&mut self, head: &Head<'a>, require: &'a config::Require) -> Result<(), Refusal> {
         match self.kind {
             Kind::OpeningHandshake => {
+                let cut = query::cut(&self.target, &require.ticket_parameters);
+                if let Some(ticket) = cut.credential {
+                    self.target = Cow::Owned(cut.target.into_owned());
+                    // It comes before the field, and behind the query.
+                    if !matches!(self.presented, Some(Found::Query(_))) {
+                        self.presented = Some(Found::Ticket(ticket));
+                    }
+                }
                 let offer = subprotocol::Offer::of(head, &require.subprotocol_prefixes);
                 let Some(credential) = offer.credential else { return Ok(()) };
                 self.subprotocol = Some(offer.first_other.ok_or(Refusal::NoSubprotocol)?);
@@ -260,9 +271,10 @@ impl<'a> Examined<'a> {
         self.presented.as_ref().map(|found| match found {
             Found::Field(value) => value.strip_prefix(rules.prefix.as_bytes()).unwrap_or_default(),
             Found::Bearer(credential) => credential,
-            Found::FirstMessage(credential) | Found::Query(credential) | Found::Subprotocol(credential) => {
-                credential.as_bytes()
-            }
+            Found::FirstMessage(credential)
+            | Found::Query(credential)
+            | Found::Subprotocol(credential)
+            | Found::Ticket(credential) => credential.as_bytes(),
         })
     }
 
@@ -339,7 +351,7 @@ impl<'a> Examined<'a> {
             (Passage::AsPresented, Some(Found::Field(value))) => Ok(Some(Wiped::copy_of(value))),
             (
                 Passage::AsPresented,
-                Some(Found::Bearer(_) | Found::FirstMessage(_) | Found::Subprotocol(_)),
+                Some(Found::Bearer(_) | Found::FirstMessage(_) | Found::Subprotocol(_) | Found::Ticket(_)),
             ) => {
                 // Only we look for these, and then ours goes on.
                 Ok(None)

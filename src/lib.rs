@@ -7,6 +7,7 @@
 //!    ─▶ gateway::connection: read one head under a deadline; take one Snapshot of the configuration
 //!    ─▶ handshake::examine: what does it present, what may go on?                           (pure)
 //!    ─▶ authenticate::admit: who is it, and may they in?                                    (pure)
+//!         ├─ /.hushgate/ ──────▶ gateway::own: an answer of ours, such as a ticket
 //!         ├─ Awaited ──────────▶ gateway::first_message: our own 101, one message, and judged once more
 //!         ├─ Refusal, Denial ─▶ gateway::refuse: an answer that gives no reason, then close
 //!         ├─ Opening handshake ▶ gateway::takeover: our own handshake upstream ─▶ its answer

@@ -34,7 +34,7 @@ pub(crate) fn redacting(benchmarks: &mut Benchmarks) {
     let (head, rules) = (opening_handshake(&typical), rules());
     let head = Head::parse(head.as_bytes(), 100).expect("a head");
     group.bench("nothing shown, against what is presented", || {
-        RedactedTarget::of(head.target, nothing, &credential, &Presented::of(black_box(&head), &rules, &[]))
+        RedactedTarget::of(head.target, nothing, &credential, &Presented::of(black_box(&head), &rules, None))
     });
 }
 

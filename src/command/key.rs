@@ -97,7 +97,7 @@ fn new(options: &Options) -> Result<(), ExitCode> {
     SystemRandom::new()
         .fill(random.as_mut_slice())
         .map_err(|_| fail(exit::FAILED, format_args!("the system gives no random bytes")))?;
-    let credential = issued::make(&random);
+    let credential = issued::make(issued::PREFIX, &random);
     let draft = draft(options, Digest::of(credential.as_bytes()))?;
     if let Some(file) = &options.keyring {
         append(file, &draft)?;

@@ -62,6 +62,8 @@ pub struct Entry {
 pub enum Carrier {
     /// A parameter of the URL's query.
     Query,
+    /// A ticket in the URL's query, for which the key was presented before.
+    Ticket,
     /// The credential field.
     Field,
     /// An entry of `Sec-WebSocket-Protocol`.
@@ -74,13 +76,14 @@ pub enum Carrier {
 
 impl Carrier {
     /// Every one there is.
-    pub const ALL: [Self; 5] =
-        [Self::Query, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
+    pub const ALL: [Self; 6] =
+        [Self::Query, Self::Ticket, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
 
     /// Its word, as it is configured and logged.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Query => "query",
+            Self::Ticket => "ticket",
             Self::Field => "field",
             Self::Subprotocol => "subprotocol",
             Self::Bearer => "bearer",

@@ -24,6 +24,7 @@ use super::{
     downstream::Taken,
     edge::{self, Decided, Going, Stopped},
     first_message::{self, Stranger},
+    own::Own,
     refuse::{Answer, Aside},
     takeover::{self, Held, Opening},
 };
@@ -96,9 +97,12 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
                 drop(head);
                 going
             }
+            Ok(Decided::Answered(own)) => return answer(&gateway, &snapshot, downstream, entry, own).await,
             Ok(Decided::Awaits(accept)) => {
                 let stranger = Stranger { head, accept, peer, is_tls, place };
-                return first_message::run(gateway, snapshot, downstream, stranger, entry).await;
+                // In a box, since few connections are such, and all would have room for one.
+                let run = Box::pin(first_message::run(gateway, snapshot, downstream, stranger, entry));
+                return run.await;
             }
             Err(stopped) => return stop(&gateway, &snapshot, downstream, entry, stopped).await,
         };
@@ -249,8 +253,7 @@ pub(super) fn judge(
         Mode::PassThrough => None,
         Mode::Require(require) => Some(require),
     };
-    let prefixes = require.map_or(&[][..], |require| &require.subprotocol_prefixes);
-    let presented = Presented::of(&head, rules, prefixes).with(first_message.as_ref());
+    let presented = Presented::of(&head, rules, require).with(first_message.as_ref());
     entry.target = RedactedTarget::of(head.target, show, &rules.parameters, &presented);
     entry.client = handshake::client(&head, hop);
     let mut examined = handshake::examine(&head, rules, require).map_err(|refusal| {
@@ -274,11 +277,24 @@ pub(super) async fn stop(
 ) {
     let Stopped { event, outcome, aside } = stopped;
     let answer = Answer::to(outcome, event);
-    // Who does not even read a refusal holds its place no longer.
-    let told = timeout(LAST_ANSWER, gateway.tell(&mut downstream, &answer.bytes(&aside))).await;
-    let status = told.unwrap_or(false).then_some(answer.status);
+    let told = tell_last(gateway, &mut downstream, &answer.bytes(&aside)).await;
+    let status = told.then_some(answer.status);
     gateway.record(snapshot.config.access_log.format, &entry.record(event, status, outcome));
     gateway.linger(downstream).await;
+}
+
+/// Answers a request that was for us, and ends the connection.
+async fn answer(gateway: &Gateway, snapshot: &Snapshot, mut downstream: Downstream, entry: Entry, own: Own) {
+    let told = tell_last(gateway, &mut downstream, own.bytes.as_bytes()).await;
+    let outcome = if told { Outcome::Answered } else { Outcome::ClientClosed };
+    let record = entry.record(Event::Request, told.then_some(own.status), outcome);
+    gateway.record(snapshot.config.access_log.format, &record);
+    gateway.linger(downstream).await;
+}
+
+/// Writes the last that a client is told. Who does not even read it holds its place no longer.
+async fn tell_last(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> bool {
+    timeout(LAST_ANSWER, gateway.tell(downstream, bytes)).await.unwrap_or(false)
 }
 
 /// Hands a plain request to Pingora; gives the connection back when it may serve another.

@@ -3,11 +3,23 @@
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
-use super::{Entry, Gateway, Snapshot, callers::Seat, refuse::Aside};
+use tokio::time::Instant;
+
+use super::{
+    Entry, Gateway, Snapshot,
+    callers::Seat,
+    own::{self, Own},
+    refuse::Aside,
+    tickets::Purpose,
+};
 use crate::{
     access_log::{Event, Outcome},
     authenticate::{Admission, Denial, Denied, Keyring, admit, origin},
-    handshake::{Accept, Admitted, Examined, Hop, Kind, Passage, Refusal, head::Head},
+    config::keyring,
+    handshake::{
+        Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head,
+        query::split_once,
+    },
     secret::Wiped,
 };
 
@@ -28,6 +40,8 @@ pub(super) struct Edge {
 
 /// What becomes of a request that is not stopped.
 pub(super) enum Decided {
+    /// It was for us.
+    Answered(Own),
     /// It goes as far as its first message, which has to say who its caller is.
     Awaits(Accept),
     /// It goes on.
@@ -74,8 +88,8 @@ pub(super) fn decide(
         Kind::Plain => Event::Request,
     };
     let rules = &snapshot.config.handshake;
-    let keyring = snapshot.edge.as_ref().map(|edge| &*edge.keyring);
-    let admission = admit(head, examined, &snapshot.config, keyring, SystemTime::now());
+    let find = |presented: &[u8]| known(gateway, snapshot, head, examined, presented);
+    let admission = admit(head, examined, &snapshot.config, find, SystemTime::now());
     let passed = admission.and_then(|admission| {
         let (Admission::Caller(caller), Some(carrier)) = (&admission, examined.source.carrier()) else {
             return Ok((admission, None));
@@ -91,6 +105,12 @@ pub(super) fn decide(
         }
         stopped(gateway, snapshot, head, event, &denied, entry.client)
     })?;
+    if snapshot.edge.is_some() && examined.kind == Kind::Plain {
+        let aside = aside(snapshot, head);
+        if let Some(own) = own::answer(gateway, snapshot, head, &admission, &aside) {
+            return Ok(Decided::Answered(own));
+        }
+    }
     let passage = match (&admission, &snapshot.edge) {
         (Admission::Awaited, _) => return Ok(Decided::Awaits(Accept::of(head))),
         (Admission::PassThrough, _) => Passage::AsPresented,
@@ -105,6 +125,30 @@ pub(super) fn decide(
     }
 }
 
+/// The entry of what a request presents.
+fn known(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    head: &Head<'_>,
+    examined: &Examined<'_>,
+    presented: &[u8],
+) -> Option<Arc<keyring::Entry>> {
+    let keyring = &snapshot.edge.as_ref()?.keyring;
+    let found = if examined.source == CredentialSource::Ticket {
+        let path = split_once(head.target, b'?').map_or(head.target, |(path, _)| path);
+        let purpose = Purpose { path: path.into(), origin: origin(head).map(Into::into) };
+        keyring.of_digest(&gateway.tickets.redeem(presented, &purpose, Instant::now())?)
+    } else {
+        keyring.find(presented)
+    };
+    found.cloned()
+}
+
+/// What an answer to a request says beside itself.
+fn aside(snapshot: &Snapshot, head: &Head<'_>) -> Aside {
+    Aside { is_head_only: head.method == "HEAD", retry_after: None, origin: readable_by(snapshot, head) }
+}
+
 /// What a denied request is answered with.
 fn stopped(
     gateway: &Gateway,
@@ -114,8 +158,7 @@ fn stopped(
     denied: &Denied,
     client: Option<IpAddr>,
 ) -> Stopped {
-    let is_head_only = head.method == "HEAD";
-    let mut aside = Aside { is_head_only, retry_after: None, origin: readable_by(snapshot, head) };
+    let mut aside = aside(snapshot, head);
     let per_minute = snapshot.config.limits.failed_attempts_per_minute;
     let attempt = client.filter(|_| denied.is_failed_attempt());
     let limited = attempt.map(|client| gateway.limiter.failed(client, gateway.started.elapsed(), per_minute));

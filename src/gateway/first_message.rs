@@ -155,7 +155,7 @@ fn introduce(
 ) -> Result<Going, Outcome> {
     match judge(gateway, head, snapshot, hop, entry, Some(credential)) {
         Ok(Decided::Goes(going)) => Ok(going),
-        Ok(Decided::Awaits(_)) => Err(Outcome::Denied(Denial::Missing)),
+        Ok(Decided::Answered(_) | Decided::Awaits(_)) => Err(Outcome::Denied(Denial::Missing)),
         Err(stopped) => Err(stopped.outcome),
     }
 }
@@ -166,6 +166,7 @@ async fn dismiss(snapshot: &Snapshot, downstream: &mut Downstream, outcome: Outc
         Outcome::ClientClosed => return,
         Outcome::Cut => (snapshot.config.drain.close_code, ""),
         Outcome::Denied(Denial::TooManySockets)
+        | Outcome::Answered
         | Outcome::Closed
         | Outcome::InternalError
         | Outcome::Revoked

@@ -30,6 +30,24 @@ pub(super) struct Aside {
     pub(super) origin: Option<Box<str>>,
 }
 
+impl Aside {
+    /// The field lines that it adds.
+    pub(super) fn lines(&self) -> String {
+        let mut lines = String::new();
+        if let Some(after) = self.retry_after {
+            lines.push_str(&format!("Retry-After: {after}\r\n"));
+        }
+        if let Some(origin) = &self.origin {
+            // Without these a browser hides the answer from the page that asked (Fetch, section 3.2).
+            lines.push_str(&format!(
+                "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
+                 Access-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
+            ));
+        }
+        lines
+    }
+}
+
 impl Answer {
     /// The answer to a request that ended like this.
     ///
@@ -91,7 +109,8 @@ impl Answer {
             (Outcome::UpstreamTimeout, _) => (504, "504 Gateway Timeout", EMPTY, ""),
             (Outcome::Cut, _) => (503, "503 Service Unavailable", EMPTY, ""),
             (
-                Outcome::ClientClosed
+                Outcome::Answered
+                | Outcome::ClientClosed
                 | Outcome::Closed
                 | Outcome::InternalError
                 | Outcome::Revoked
@@ -107,16 +126,7 @@ impl Answer {
     pub(super) fn bytes(self, aside: &Aside) -> Vec<u8> {
         let Self { line, fields, body, .. } = self;
         let mut head = format!("HTTP/1.1 {line}\r\n{fields}Connection: close\r\n");
-        if let Some(after) = aside.retry_after {
-            head.push_str(&format!("Retry-After: {after}\r\n"));
-        }
-        if let Some(origin) = &aside.origin {
-            // Without these a browser hides the answer from the page that asked (Fetch, section 3.2).
-            head.push_str(&format!(
-                "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
-                 Access-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
-            ));
-        }
+        head.push_str(&aside.lines());
         let body = if aside.is_head_only { "" } else { body };
         [head.as_bytes(), b"\r\n", body.as_bytes()].concat()
     }

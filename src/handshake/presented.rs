@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use super::{
     head::{Head, elements},
-    query, subprotocol,
+    query::{self, Segment},
+    subprotocol,
 };
 use crate::{
     config,
@@ -44,11 +45,16 @@ impl Value<'_> {
 impl<'a> Presented<'a> {
     /// Gathers what a head presents: the parameter, raw and decoded; the credential field, without
     /// its prefix; `Authorization` without its scheme; entries of `Sec-WebSocket-Protocol`, and
-    /// what is behind one of these `prefixes` or decoded; and cookies by their name. What is shorter than eight bytes is left out.
-    pub fn of(head: &Head<'a>, rules: &config::Handshake, prefixes: &[String]) -> Self {
+    /// what is behind a prefix in them or decoded; and cookies by their name. Where we decide, a ticket too. What is shorter than eight bytes is left out.
+    pub fn of(head: &Head<'a>, rules: &config::Handshake, require: Option<&config::Require>) -> Self {
         let mut found = Self::default();
         let query = query::split_once(head.target, b'?').map_or(&[][..], |(_, query)| query);
-        for segment in query::segments(query).filter(|segment| segment.is_named(&rules.parameters)) {
+        let (tickets, prefixes) = require.map_or((&[][..], &[][..]), |require| {
+            (&*require.ticket_parameters, &*require.subprotocol_prefixes)
+        });
+        let is_carrier =
+            |segment: &Segment<'_>| segment.is_named(&rules.parameters) || segment.is_named(tickets);
+        for segment in query::segments(query).filter(is_carrier) {
             found.add(segment.value);
             if let Cow::Owned(decoded) = query::decode(segment.value) {
                 found.push(Value::Decoded(Wiped::new(decoded)));

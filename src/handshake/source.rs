@@ -17,6 +17,8 @@ pub enum CredentialSource {
     Query,
     /// An entry of `Sec-WebSocket-Protocol`.
     Subprotocol,
+    /// A ticket in the query.
+    Ticket,
 }
 
 impl CredentialSource {
@@ -29,6 +31,7 @@ impl CredentialSource {
             Self::None => None,
             Self::Query => Some(Carrier::Query),
             Self::Subprotocol => Some(Carrier::Subprotocol),
+            Self::Ticket => Some(Carrier::Ticket),
         }
     }
 
@@ -41,6 +44,7 @@ impl CredentialSource {
             Self::None => "none",
             Self::Query => "query",
             Self::Subprotocol => "subprotocol",
+            Self::Ticket => "ticket",
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Carrier {
     QueryEncodedValue,
     /// The name percent-encoded twice, which is another name to the agent server.
     QueryEncodedTwice,
+    /// `?ticket=C`
+    Ticket,
     /// A name that nobody configured.
     QueryOtherName,
     /// No name at all.
@@ -127,7 +129,7 @@ impl Default for Names {
 
 impl Carrier {
     /// All of them, as the matrix shows them.
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 37] = [
         Self::Query,
         Self::QueryAmongOthers,
         Self::QueryFirstOfTwo,
@@ -135,6 +137,7 @@ impl Carrier {
         Self::QueryEncodedNameWhole,
         Self::QueryEncodedValue,
         Self::QueryEncodedTwice,
+        Self::Ticket,
         Self::QueryOtherName,
         Self::QueryWithoutName,
         Self::PlainQuery,
@@ -176,6 +179,7 @@ impl Carrier {
             Self::QueryEncodedNameWhole => "query, name encoded",
             Self::QueryEncodedValue => "query, value encoded",
             Self::QueryEncodedTwice => "query, name encoded twice",
+            Self::Ticket => "ticket",
             Self::QueryOtherName => "query, another name",
             Self::QueryWithoutName => "query, no name",
             Self::PlainQuery => "query of a plain request",
@@ -227,6 +231,7 @@ impl Carrier {
         matches!(
             self,
             Self::Query
+                | Self::Ticket
                 | Self::PlainQuery
                 | Self::Field
                 | Self::PlainField
@@ -242,6 +247,7 @@ impl Carrier {
         matches!(
             self,
             Self::QueryEncodedTwice
+                | Self::Ticket
                 | Self::QueryOtherName
                 | Self::QueryWithoutName
                 | Self::PathEquals
@@ -274,6 +280,7 @@ impl Carrier {
             Self::QueryEncodedTwice => {
                 format!("{path}?{}={canary}", encoded(parameter).replace('%', "%25"))
             }
+            Self::Ticket => format!("{path}?ticket={canary}"),
             Self::QueryOtherName => format!("{path}?token={canary}"),
             Self::QueryWithoutName => format!("{path}?{canary}"),
             Self::PathEquals => format!("{path}/{parameter}={canary}"),

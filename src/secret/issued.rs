@@ -11,6 +11,9 @@ use super::Wiped;
 /// What they begin with.
 pub const PREFIX: &str = "hgk_";
 
+/// What tickets begin with, which are made alike and are good for half a minute.
+pub const TICKET: &str = "hgt_";
+
 /// How many random bytes one is made of: 192 bits that nobody guesses.
 pub const RANDOM: usize = 24;
 
@@ -26,10 +29,11 @@ const DIGITS_OF_CHECK: usize = 6;
 /// How long one is.
 const LENGTH: usize = PREFIX.len() + RANDOM / 8 * DIGITS_OF_EIGHT + DIGITS_OF_CHECK;
 
-/// Makes a credential of bytes that have to be random. Different bytes make different credentials.
-pub fn make(random: &Zeroizing<[u8; RANDOM]>) -> Wiped {
+/// Makes a credential of bytes that have to be random, behind one of the prefixes. Different bytes make
+/// different credentials.
+pub fn make(prefix: &str, random: &Zeroizing<[u8; RANDOM]>) -> Wiped {
     let mut made = Wiped::with_capacity(LENGTH);
-    made.append(PREFIX.as_bytes());
+    made.append(prefix.as_bytes());
     for eight in random.chunks(8) {
         let number = eight.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         append_digits(&mut made, number, DIGITS_OF_EIGHT);
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
 
     fn made(random: [u8; RANDOM]) -> String {
-        String::from_utf8(make(&Zeroizing::new(random)).as_bytes().to_vec()).unwrap()
+        String::from_utf8(make(PREFIX, &Zeroizing::new(random)).as_bytes().to_vec()).unwrap()
     }
 
     #[test]

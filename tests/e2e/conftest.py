@@ -17,10 +17,15 @@ from harness.way import Way
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory, gateway_with_tls):
+def certificate(tmp_path_factory) -> Certificate:
+    return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory, certificate):
     if chromium.program() is None:
         pytest.skip("there is no Chromium here")
-    browser = chromium.Browser(tmp_path_factory.mktemp("chromium"), gateway_with_tls.certificate)
+    browser = chromium.Browser(tmp_path_factory.mktemp("chromium"), certificate)
     yield browser
     browser.stop()
 
@@ -77,8 +82,7 @@ def gateway(agent_server_behind, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def gateway_with_tls(agent_server_behind, tmp_path_factory):
-    certificate = Certificate(tmp_path_factory.mktemp("certificate"))
+def gateway_with_tls(agent_server_behind, tmp_path_factory, certificate):
     gateway = Gateway(tmp_path_factory.mktemp("gateway-tls"), agent_server_behind.url, certificate).ready()
     yield gateway
     gateway.stop()

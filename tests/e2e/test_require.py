@@ -152,28 +152,40 @@ def test_a_client_of_openais_interface_lists_models_and_gets_an_answer(required,
         openai.OpenAI(base_url=f"{required.url}/v1", api_key=WRONG, max_retries=0).models.list()
 
 
-# What a page does that keeps its key out of the URL.
+# What a page does that keeps its key out of the URL: a subprotocol, or a ticket.
 PAGE = """
-(conversation, key, message) => new Promise((resolve) => {
-  const encoded = btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  const socket = new WebSocket(`ws://${location.host}/sockets/events/${conversation}`,
-    [`base64url.bearer.authorization.k8s.io.${encoded}`, "chat"]);
-  const end = (outcome) => { socket.close(); resolve(outcome); };
-  setTimeout(() => end("silence"), 20000);
-  socket.onerror = () => end("refused");
-  socket.onopen = () => socket.send(JSON.stringify({ role: "user", content: [{ type: "text", text: message }] }));
-  socket.onmessage = ({ data }) => {
-    const event = JSON.parse(data);
-    if (event.kind === "MessageEvent" && event.source === "agent") end(event.llm_message.content[0].text);
-  };
-})
+async (by, conversation, key, message) => {
+  const path = `/sockets/events/${conversation}`;
+  let query = "", offered = [];
+  if (by === "subprotocol") {
+    const encoded = btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+    offered = [`base64url.bearer.authorization.k8s.io.${encoded}`, "chat"];
+  } else {
+    const asked = `/.hushgate/tickets?path=${encodeURIComponent(path)}`;
+    const answer = await fetch(asked, { method: "POST", headers: { "X-Session-API-Key": key } });
+    if (!answer.ok) return "refused";
+    query = `?ticket=${(await answer.json()).ticket}`;
+  }
+  return await new Promise((resolve) => {
+    const socket = new WebSocket(`ws://${location.host}${path}${query}`, offered);
+    const end = (outcome) => { socket.close(); resolve(outcome); };
+    setTimeout(() => end("silence"), 20000);
+    socket.onerror = () => end("refused");
+    socket.onopen = () => socket.send(JSON.stringify({ role: "user", content: [{ type: "text", text: message }] }));
+    socket.onmessage = ({ data }) => {
+      const event = JSON.parse(data);
+      if (event.kind === "MessageEvent" && event.source === "agent") end(event.llm_message.content[0].text);
+    };
+  });
+}
 """
 
 
-def test_a_page_holds_a_conversation_with_a_subprotocol(required, conversation, alice, browser):
+@pytest.mark.parametrize("by", ["subprotocol", "ticket"])
+def test_a_page_holds_a_conversation(required, conversation, alice, browser, by):
     page = browser.open(f"{required.url}/server_info")
-    assert page.call(PAGE, conversation, alice, "from a page") == answer_to("from a page")
-    assert page.call(PAGE, conversation, WRONG, "from a page") == "refused"
+    assert page.call(PAGE, by, conversation, alice, "from a page") == answer_to("from a page")
+    assert page.call(PAGE, by, conversation, WRONG, "from a page") == "refused"
 
 
 @pytest.mark.parametrize("key", [WRONG, OWN, ONE, None], ids=["wrong", "the agent server's own", "another server's", "none"])

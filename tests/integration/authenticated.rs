@@ -11,6 +11,7 @@ use crate::harness::{
 mod first_message;
 mod origins_and_paths;
 mod revoked;
+mod tickets;
 mod under_load;
 
 /// The lower-case hexadecimal digits of a credential's SHA-256.
@@ -56,10 +57,12 @@ enum By {
     FirstMessage,
     Query,
     Subprotocol,
+    Ticket,
 }
 
 impl By {
-    const ALL: [Self; 5] = [Self::Query, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
+    const ALL: [Self; 6] =
+        [Self::Query, Self::Ticket, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
 
     /// The word of the keyring and of the log.
     fn word(self) -> &'static str {
@@ -69,6 +72,7 @@ impl By {
             Self::FirstMessage => "first_message",
             Self::Query => "query",
             Self::Subprotocol => "subprotocol",
+            Self::Ticket => "ticket",
         }
     }
 }
@@ -90,8 +94,15 @@ fn is_let_in(gateway: &Gateway, by: By, credential: &str, fields: &[&str]) -> bo
         }
         return false;
     }
+    let mut ticket = None;
+    if by == By::Ticket {
+        ticket = tickets::issued(gateway, "/sockets/events/1", credential, fields);
+        if ticket.is_none() {
+            return false;
+        }
+    }
     let is_handshake = by != By::Bearer;
-    let answer = ask(gateway, is_handshake, by, credential, fields);
+    let answer = ask(gateway, is_handshake, by, ticket.as_deref().unwrap_or(credential), fields);
     let is_in = matches!(answer.status(), 101 | 200);
     if !is_in && !is_handshake {
         assert_eq!((answer.status(), answer.text()), (401, "{\"detail\":\"Unauthorized\"}"));
@@ -106,7 +117,7 @@ fn ask(gateway: &Gateway, is_handshake: bool, by: By, credential: &str, fields: 
     let line = match by {
         By::Bearer => format!("Authorization: Bearer {credential}"),
         By::Subprotocol => format!("Sec-WebSocket-Protocol: {}, chat", subprotocol(credential)),
-        By::Field | By::FirstMessage | By::Query => field(credential),
+        By::Field | By::FirstMessage | By::Query | By::Ticket => field(credential),
     };
     let mut fields = fields.to_vec();
     let target = match by {
@@ -119,6 +130,7 @@ fn ask(gateway: &Gateway, is_handshake: bool, by: By, credential: &str, fields: 
             "/sockets/events/1".to_owned()
         }
         By::FirstMessage => unreachable!("it has no place in a head"),
+        By::Ticket => format!("/sockets/events/1?ticket={credential}"),
         By::Query => format!("/sockets/events/1?session_api_key={credential}"),
     };
     let request =
@@ -176,12 +188,18 @@ fn every_carrier_is_let_in_or_not_as_the_keyring_says() {
             let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, more)).start();
             let before = upstream.received().len();
             let is_in = is_let_in(&gateway, by, presented, fields);
-            let line = gateway.event(if by == By::Bearer { "request" } else { "handshake" });
+            // Whoever gets no ticket asks for no WebSocket.
+            let gets_ticket = matches!(outcome, "upgraded" | "carrier_not_allowed");
+            let is_plain = by == By::Bearer || by == By::Ticket && !gets_ticket;
+            let line = gateway.event(if is_plain { "request" } else { "handshake" });
             let _ = writeln!(table, "{} | {name} | {} | {outcome}", by.word(), line["status"]);
             let logged = if by == By::Bearer && outcome == "upgraded" { "served" } else { outcome };
             assert_eq!(line["outcome"], logged, "{by:?}, {name}");
             assert_eq!(is_in, outcome == "upgraded", "{by:?}, {name}");
-            assert_eq!(line["credential_source"], by.word());
+            assert_eq!(
+                line["credential_source"],
+                if by == By::Ticket && is_plain { "field" } else { by.word() }
+            );
             let is_known = outcome != "credential_unknown";
             assert_eq!(line["caller"].as_str(), is_known.then_some("alice"), "{by:?}, {name}");
             assert_eq!(upstream.received().len() - before, usize::from(is_in), "{by:?}, {name}: upstream");

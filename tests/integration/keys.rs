@@ -225,7 +225,7 @@ fn what_cannot_stand_in_an_entry_is_a_wrong_command_line() {
         (&["new", "a", "--expires", CANARY], "is not a date and a time"),
         (&["new", "a", "--expires", "2027-01-01"], "or a duration such as 90d"),
         (&["new", "a", "--expires", "9000y"], "is out of range"),
-        (&["new", "a", "--carrier", CANARY], "write \"query\" or \"field\""),
+        (&["new", "a", "--carrier", CANARY], "write \"query\" or \"ticket\" or \"field\" or"),
         (&["new", "a", "--max-sockets", "0"], "--max-sockets"),
         (
             &["new", "a", "--expires", "2027-01-01T00:00:00Z", "--not-before", "2028-01-01T00:00:00Z"],

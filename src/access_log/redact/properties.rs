@@ -77,7 +77,7 @@ fn hides_what_is_presented(target: &[u8], filler: &[u8]) {
     let Some((before, behind)) = head.split_once('@') else { return };
     let head = [before.as_bytes(), credential, behind.as_bytes()].concat();
     let Ok(head) = Head::parse(&head, HEADS.len()) else { return };
-    let text = redact_own(target, &Presented::of(&head, &Setting::numbered(0).rules, &[]));
+    let text = redact_own(target, &Presented::of(&head, &Setting::numbered(0).rules, None));
     let is_shown = text.as_bytes().windows(credential.len().max(8)).any(|window| window == credential);
     assert!(!is_shown, "what is presented is shown");
 }

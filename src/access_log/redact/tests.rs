@@ -64,7 +64,7 @@ fn check_own(target: &str, fields: &str, expected: &str) {
     let rules = Setting::numbered(0).rules;
     let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let head = Head::parse(head.as_bytes(), 100).map_err(Refusal::label).unwrap();
-    let presented = Presented::of(&head, &rules, &[]);
+    let presented = Presented::of(&head, &rules, None);
     let show = ["limit".to_owned()];
     let text = RedactedTarget::of(head.target, &show, &rules.parameters, &presented);
     assert_eq!(text.as_str(), expected);

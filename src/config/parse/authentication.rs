@@ -71,6 +71,7 @@ pub(super) fn authentication(
             deny_paths: deny_paths.unwrap_or_else(denied_unless_configured),
             first_message: first_message.unwrap_or(FirstMessage::Accept),
             subprotocol_prefixes: subprotocol_prefixes.unwrap_or_default(),
+            ticket_parameters: vec!["ticket".to_owned()],
         }),
         (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
     };

@@ -1,0 +1,113 @@
+//! What hushgate answers itself, below `/.hushgate/`, where it decides about callers.
+
+use tokio::time::Instant;
+
+use super::{
+    Gateway, Snapshot,
+    refuse::Aside,
+    tickets::{LIFETIME, NoTicket, Purpose},
+};
+use crate::{
+    authenticate::{Admission, origin},
+    config::keyring::Entry,
+    handshake::{
+        head::Head,
+        query::{decode, segments, split_once},
+    },
+    secret::Wiped,
+};
+
+/// Where tickets are issued.
+const TICKETS: &[u8] = b"/.hushgate/tickets";
+
+/// An answer of ours to a request that goes no further.
+pub(super) struct Own {
+    pub(super) status: u16,
+    /// All of it, from its status line on.
+    pub(super) bytes: Wiped,
+}
+
+/// Answers a request of whoever is `admitted`, if it is for us.
+pub(super) fn answer(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    head: &Head<'_>,
+    admitted: &Admission,
+    aside: &Aside,
+) -> Option<Own> {
+    let (path, query) = split_once(head.target, b'?').unwrap_or((head.target, b""));
+    if path != TICKETS {
+        return None;
+    }
+    let caller = match admitted {
+        Admission::Caller(caller) => caller,
+        Admission::Open if head.method == "OPTIONS" => return Some(preflight(snapshot, aside)),
+        Admission::Awaited | Admission::Open | Admission::PassThrough => return None,
+    };
+    if head.method != "POST" {
+        let wrong = "tickets are issued to POST";
+        return Some(said(405, "405 Method Not Allowed", "Allow: POST\r\n", &detail(wrong), aside));
+    }
+    Some(ticket(gateway, caller, head, query, aside))
+}
+
+/// Issues a ticket.
+fn ticket(gateway: &Gateway, caller: &Entry, head: &Head<'_>, query: &[u8], aside: &Aside) -> Own {
+    let path = segments(query).filter(|segment| *decode(segment.name) == *b"path").last();
+    let path =
+        path.map(|path| decode(path.value)).filter(|path| path.starts_with(b"/") && !path.contains(&b'?'));
+    let Some(path) = path else {
+        let wrong = "name the path of the WebSocket: POST /.hushgate/tickets?path=/sockets/…";
+        return said(400, "400 Bad Request", "", &detail(wrong), aside);
+    };
+    let purpose = Purpose { path: path.as_ref().into(), origin: origin(head).map(Into::into) };
+    match gateway.tickets.issue(caller.digest, purpose, Instant::now()) {
+        Ok(ticket) => {
+            let mut body = Wiped::with_capacity(128);
+            body.append(b"{\"ticket\":\"");
+            body.append(ticket.as_bytes());
+            body.append(format!("\",\"expires_in\":{}}}", LIFETIME.as_secs()).as_bytes());
+            said(200, "200 OK", "Cache-Control: no-store\r\n", &body, aside)
+        }
+        Err(NoTicket::TooMany) => {
+            let wait = format!("Retry-After: {}\r\n", LIFETIME.as_secs());
+            said(429, "429 Too Many Requests", &wait, &detail("too many tickets wait to be redeemed"), aside)
+        }
+        Err(NoTicket::NoRandom) => {
+            said(503, "503 Service Unavailable", "", &detail("no ticket can be made"), aside)
+        }
+    }
+}
+
+/// Tells a browser what a page may ask (Fetch, section 3.2.2).
+fn preflight(snapshot: &Snapshot, aside: &Aside) -> Own {
+    let field = &snapshot.config.handshake.field_spelling;
+    let fields = format!(
+        "Access-Control-Allow-Methods: POST\r\nAccess-Control-Allow-Headers: {field}\r\n\
+         Access-Control-Max-Age: 600\r\n"
+    );
+    let mut bytes = head("204 No Content", &fields, aside);
+    bytes.append(b"\r\n");
+    Own { status: 204, bytes }
+}
+
+/// An object that says for people what is wrong, as the agent server's do.
+fn detail(text: &str) -> Wiped {
+    Wiped::new(format!("{{\"detail\":\"{text}\"}}").into_bytes())
+}
+
+fn said(status: u16, line: &str, fields: &str, body: &Wiped, aside: &Aside) -> Own {
+    let mut bytes = head(line, fields, aside);
+    let length = body.as_bytes().len();
+    bytes.append(format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+    if !aside.is_head_only {
+        bytes.append(body.as_bytes());
+    }
+    Own { status, bytes }
+}
+
+fn head(line: &str, fields: &str, aside: &Aside) -> Wiped {
+    let mut bytes = Wiped::with_capacity(512);
+    bytes.append(format!("HTTP/1.1 {line}\r\n{fields}{}Connection: close\r\n", aside.lines()).as_bytes());
+    bytes
+}
