@@ -23,6 +23,7 @@ fn main() {
     handshake::normalising(&mut benchmarks);
     handshake::checking_a_credential(&mut benchmarks);
     authenticate::finding(&mut benchmarks);
+    authenticate::deciding(&mut benchmarks);
     handshake::judging(&mut benchmarks);
     access_log::redacting(&mut benchmarks);
     access_log::writing_a_line(&mut benchmarks);

@@ -4,7 +4,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Answer, Body, LAST_CHUNK, Malformed, chunk};
-use crate::access_log::Outcome;
+use crate::{
+    access_log::Outcome,
+    handshake::{Accept, head::Head},
+};
 
 /// From here on how much has come decides what is too long.
 const WHOLE: usize = 1000;
@@ -65,6 +68,34 @@ fn take(body: &mut Body, bytes: &mut BytesMut) -> Result<Vec<u8>, Outcome> {
     body.take(bytes).map(|taken| taken.to_vec()).map_err(|Malformed| Outcome::UpstreamMalformed)
 }
 
+/// What agrees to a handshake.
+fn accept() -> Option<Accept> {
+    let head = b"GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    Head::parse(head, 100).ok().map(|head| Accept::of(&head))
+}
+
+/// A 101 that we have select a subprotocol is read as one that selects it, and nothing else is changed; one that
+/// had selected something stays as it was.
+fn selecting_is_sound(stream: &[u8]) {
+    let parsed = || Answer::parse(&mut BytesMut::from(stream)).ok().flatten();
+    let (Some(before), Some(mut after)) = (parsed(), parsed()) else { return };
+    let selected =
+        |answer: &Answer| -> Vec<_> { answer.values("sec-websocket-protocol").map(<[u8]>::to_vec).collect() };
+    after.select(b"chat");
+    match selected(&before).as_slice() {
+        [] => {
+            assert_eq!(selected(&after), [b"chat"]);
+            let head = before.head.strip_suffix(b"\r\n").unwrap_or_default();
+            let is_agreed = accept().is_none_or(|accept| after.is_agreed(&accept));
+            assert!(!is_agreed, "a subprotocol that nobody was told of");
+            assert_eq!(after.head, [head, b"Sec-WebSocket-Protocol: chat\r\n\r\n"].concat());
+        }
+        [..] => assert_eq!(after.head, before.head),
+    }
+    let again = Answer::parse(&mut BytesMut::from(after.head.as_slice())).ok().flatten();
+    assert_eq!(again.map(|answer| answer.status), Some(101), "not a 101 any more");
+}
+
 /// The laws of reading, for any bytes that an upstream may send: how they are split changes nothing,
 /// and the head for the client is one head that says how its body ends.
 ///
@@ -77,6 +108,9 @@ pub(crate) fn reading_is_sound(stream: &[u8], pieces: &[u8]) {
         assert_eq!(read(stream, pieces), whole, "an answer in pieces of {pieces:?}");
     }
     let Ok(Some(reading)) = whole else { return };
+    if reading.status == 101 {
+        selecting_is_sound(stream);
+    }
 
     let mut table = [httparse::EMPTY_HEADER; 256];
     let mut response = httparse::Response::new(&mut table);
