@@ -18,6 +18,7 @@ use crate::{
 
 pub use self::{forward::client, opening::Accept, presented::Presented, source::CredentialSource};
 
+mod bearer;
 pub mod chunks;
 mod forward;
 pub mod head;
@@ -230,37 +231,25 @@ pub fn examine<'a>(
     Ok(examined)
 }
 
-/// What follows `Bearer` (RFC 6750 section 2.1), where clients of `/v1/` present a credential.
-fn bearer<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
-    let value = head.values("authorization").next().filter(|_| is_for_bearers(head.target))?;
-    let (scheme, credential) = query::split_once(value, b' ').unwrap_or((value, b""));
-    scheme.eq_ignore_ascii_case(b"bearer").then(|| credential.trim_ascii())
-}
-
-fn is_for_bearers(target: &[u8]) -> bool {
-    target.starts_with(b"/v1/")
-}
-
 impl<'a> Examined<'a> {
     /// Looks for a credential where only we look for one. The first that is there decides alone.
     fn look_further(&mut self, head: &Head<'a>, require: &'a config::Require) -> Result<(), Refusal> {
-        match self.kind {
-            Kind::OpeningHandshake => {
-                let cut = query::cut(&self.target, &require.ticket_parameters);
-                if let Some(ticket) = cut.credential {
-                    self.target = Cow::Owned(cut.target.into_owned());
-                    // It comes before the field, and behind the query.
-                    if !matches!(self.presented, Some(Found::Query(_))) {
-                        self.presented = Some(Found::Ticket(ticket));
-                    }
+        if self.kind == Kind::OpeningHandshake {
+            let cut = query::cut(&self.target, &require.ticket_parameters);
+            if let Some(ticket) = cut.credential {
+                self.target = Cow::Owned(cut.target.into_owned());
+                // It comes before the field, and behind the query.
+                if !matches!(self.presented, Some(Found::Query(_))) {
+                    self.presented = Some(Found::Ticket(ticket));
                 }
-                let offer = subprotocol::Offer::of(head, &require.subprotocol_prefixes);
-                let Some(credential) = offer.credential else { return Ok(()) };
+            }
+            let offer = subprotocol::Offer::of(head, &require.subprotocol_prefixes);
+            if let Some(credential) = offer.credential {
                 self.subprotocol = Some(offer.first_other.ok_or(Refusal::NoSubprotocol)?);
                 self.presented.get_or_insert(Found::Subprotocol(credential));
             }
-            Kind::Plain => self.presented = self.presented.take().or_else(|| bearer(head).map(Found::Bearer)),
         }
+        self.presented = self.presented.take().or_else(|| bearer::credential(head).map(Found::Bearer));
         Ok(())
     }
 
@@ -299,14 +288,16 @@ impl<'a> Examined<'a> {
     ) -> Result<Admitted, Refusal> {
         let value = self.value(rules, passage)?;
         let mut out = forward::Writer::new(head, &self.target);
-        let (replaced, withheld) = match passage {
-            Passage::Verified { .. } => (self.credential(rules), self.withheld()),
-            Passage::AsPresented | Passage::Bare => (None, &[][..]),
+        let replaced = match passage {
+            Passage::Verified { .. } => self.credential(rules),
+            // Nobody's key is as short as that, and nobody has said whose it is.
+            Passage::Bare => self.credential(rules).filter(|credential| credential.len() >= 8),
+            Passage::AsPresented => None,
         };
         let kept = forward::Kept {
             kind: self.kind,
             nominated: &self.nominated,
-            withheld,
+            withheld: &self.withheld(),
             replaced,
             subprotocol_prefixes: self.require.map(|require| require.subprotocol_prefixes.as_slice()),
         };
@@ -329,15 +320,21 @@ impl<'a> Examined<'a> {
 
     /// The fields that go no further where we have decided: those of a handshake whose offers nobody may take up,
     /// since a compressed message could not be read, and where we have answered already; and another carrier.
-    fn withheld(&self) -> &'static [&'static str] {
-        match (self.kind, self.source) {
-            (Kind::Plain, _) if is_for_bearers(&self.target) => &["authorization"],
-            (Kind::Plain, _) => &[],
-            (Kind::OpeningHandshake, CredentialSource::FirstMessage) => {
-                &["sec-websocket-extensions", "sec-websocket-protocol"]
-            }
-            (Kind::OpeningHandshake, _) => &["sec-websocket-extensions"],
+    fn withheld(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        if self.require.is_none() {
+            return names;
         }
+        if bearer::may_count(&self.target) {
+            names.push("authorization");
+        }
+        if self.kind == Kind::OpeningHandshake {
+            names.push("sec-websocket-extensions");
+        }
+        if self.source == CredentialSource::FirstMessage {
+            names.push("sec-websocket-protocol");
+        }
+        names
     }
 
     /// The value of the one credential field line that goes on.

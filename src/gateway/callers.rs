@@ -53,7 +53,7 @@ impl Callers {
     /// Takes a place for a socket.
     ///
     /// # Errors
-    /// Since the request was judged the key was removed, or there are too many sockets.
+    /// Since the request was judged the key was removed or narrowed, or there are too many sockets.
     pub(super) fn seat(
         &self,
         entry: &Entry,
@@ -63,6 +63,7 @@ impl Callers {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = known.keyring.as_ref().and_then(|keyring| keyring.of_digest(&entry.digest));
         let now = now.cloned().ok_or(Denial::Unknown)?;
+        now.admits(SystemTime::now(), carrier, origin)?;
         let most = now.max_sockets.unwrap_or(u32::MAX);
         let caller = known.callers.entry(entry.digest).or_insert_with(|| Arc::new(Caller::new(now)));
         if caller.open.load(Ordering::Relaxed) >= most {

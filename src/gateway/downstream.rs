@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -185,7 +186,9 @@ impl Downstream {
     /// Ends a connection whose last answer must arrive: says so, then reads for a moment what the
     /// client is still sending, since closing at once would reset the answer away.
     pub(super) async fn linger(mut self) {
-        if self.shutdown_write().await.is_err() {
+        // A peer that reads nothing may keep what is left from being written for ever.
+        let ended = tokio::time::timeout(Duration::from_secs(5), self.shutdown_write()).await;
+        if !matches!(ended, Ok(Ok(()))) {
             return;
         }
         let drain = async {
@@ -195,7 +198,7 @@ impl Downstream {
                 left -= 1;
             }
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), drain).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), drain).await;
     }
 
     async fn shutdown_write(&mut self) -> io::Result<()> {

@@ -10,7 +10,7 @@ use super::{
     connection::{judge, stop},
     downstream::Taken,
     edge::{Decided, Going, Stopped},
-    takeover::{Gone, Held, agree, relay, watched},
+    takeover::{Gone, Held, agree, relay, revoked, watched},
 };
 use crate::{
     access_log::{Event, Outcome},
@@ -19,7 +19,7 @@ use crate::{
     phase::Phase,
     secret::Credential,
     websocket::{
-        close_for_client, explained_close_for_client,
+        explained_close_for_client,
         first_message::{FirstMessage, Step},
     },
 };
@@ -56,14 +56,16 @@ pub(super) async fn run(
     mut entry: Entry,
 ) {
     let Some(waits) = gateway.unverified.wait(entry.client, &snapshot.config.limits) else {
-        let stopped = Stopped::denied(Event::Handshake, Denial::TooManyUnverified);
+        let mut stopped = Stopped::denied(Event::Handshake, Denial::TooManyUnverified);
+        stopped.aside.retry_after = Some(DEADLINE.as_secs());
         return stop(&gateway, &snapshot, downstream, entry, stopped).await;
     };
     let counted = gateway.metrics.websocket_unverified();
     let Stranger { head, accept, peer, is_tls, place } = stranger;
+    let mut told = Told::Nothing;
     let heard = tokio::select! {
         biased;
-        heard = timeout(DEADLINE, hear(&gateway, &mut downstream, &accept)) => {
+        heard = timeout(DEADLINE, hear(&gateway, &mut downstream, &accept, &mut told)) => {
             heard.unwrap_or(Err(Outcome::Denied(Denial::FirstMessageTimeout)))
         }
         () = draining(&gateway) => Err(Outcome::Cut),
@@ -77,6 +79,7 @@ pub(super) async fn run(
         Ok(Going { admitted, seat }) => {
             let opened = tokio::select! {
                 biased;
+                () = revoked(seat.as_ref()) => Err(Outcome::Revoked),
                 watched = watched(&mut downstream, agree(&snapshot, admitted.head, &accept)) => {
                     watched.unwrap_or_else(|Gone| Err(Outcome::ClientClosed))
                 }
@@ -93,11 +96,25 @@ pub(super) async fn run(
             relay(gateway, &snapshot, downstream, opened, &entry, Held { place, seat });
         }
         Err(outcome) => {
-            dismiss(&snapshot, &mut downstream, outcome).await;
-            gateway.record(format, &entry.record(Event::Handshake, Some(101), outcome));
+            if told == Told::Whole {
+                dismiss(&gateway, &snapshot, &mut downstream, outcome).await;
+            }
+            let status = (told != Told::Nothing).then_some(101);
+            gateway.record(format, &entry.record(Event::Handshake, status, outcome));
             gateway.linger(downstream).await;
         }
     }
+}
+
+/// How far what a client is told has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Not even the answer.
+    Nothing,
+    /// The answer, and whole frames.
+    Whole,
+    /// The answer, and perhaps a part of a frame, behind which nothing can be said.
+    Part,
 }
 
 /// Answers the handshake, and waits for a first message that presents a credential. Meanwhile pings are
@@ -106,10 +123,12 @@ async fn hear(
     gateway: &Gateway,
     downstream: &mut Downstream,
     accept: &Accept,
+    told: &mut Told,
 ) -> Result<Credential, Outcome> {
     if !gateway.tell(downstream, &accept.answer()).await {
         return Err(Outcome::ClientClosed);
     }
+    *told = Told::Whole;
     let mut message = FirstMessage::default();
     loop {
         let taken = message.take(downstream.ahead()).map_err(|_| Outcome::Denied(Denial::FirstMessage))?;
@@ -122,10 +141,13 @@ async fn hear(
         let _frame = downstream.take_ahead(length);
         match step {
             Step::Part | Step::Pong => {}
-            Step::Ping(pong) => send(downstream, pong.as_bytes()).await?,
-            Step::Close(code) => {
-                let reply = code.map_or_else(|| vec![0x88, 0], |code| close_for_client(code).to_vec());
-                send(downstream, &reply).await?;
+            Step::Ping(reply) => {
+                *told = Told::Part;
+                send(downstream, reply.as_bytes()).await?;
+                *told = Told::Whole;
+            }
+            Step::Close(reply) => {
+                send(downstream, reply.as_bytes()).await?;
                 return Err(Outcome::ClientClosed);
             }
             Step::Whole => {
@@ -161,7 +183,7 @@ fn introduce(
 }
 
 /// Tells a client that it does not go on.
-async fn dismiss(snapshot: &Snapshot, downstream: &mut Downstream, outcome: Outcome) {
+async fn dismiss(gateway: &Gateway, snapshot: &Snapshot, downstream: &mut Downstream, outcome: Outcome) {
     let (code, reason) = match outcome {
         Outcome::ClientClosed => return,
         Outcome::Cut => (snapshot.config.drain.close_code, ""),
@@ -169,7 +191,6 @@ async fn dismiss(snapshot: &Snapshot, downstream: &mut Downstream, outcome: Outc
         | Outcome::Answered
         | Outcome::Closed
         | Outcome::InternalError
-        | Outcome::Revoked
         | Outcome::Served
         | Outcome::Upgraded
         | Outcome::UpstreamMalformed
@@ -178,11 +199,15 @@ async fn dismiss(snapshot: &Snapshot, downstream: &mut Downstream, outcome: Outc
         | Outcome::UpstreamTimeout
         | Outcome::UpstreamUnreachable
         | Outcome::Withheld => LATER,
-        Outcome::Denied(_) | Outcome::Refused(_) => FAILED,
+        Outcome::Denied(_) | Outcome::Refused(_) | Outcome::Revoked => FAILED,
     };
     // Whoever does not read it holds its place no longer.
     let frame = explained_close_for_client(code, reason);
-    let _ = timeout(LAST_WORD, send(downstream, &frame)).await;
+    tokio::select! {
+        biased;
+        _ = timeout(LAST_WORD, send(downstream, &frame)) => {}
+        () = gateway.cut() => {}
+    }
 }
 
 /// Ready once the process is on its way to its end.

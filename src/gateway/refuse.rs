@@ -83,9 +83,10 @@ impl Answer {
                 Outcome::Denied(Denial::TooManyAttempts | Denial::TooManySockets | Denial::TooManyUnverified),
                 _,
             ) => (429, "429 Too Many Requests", EMPTY, ""),
-            (Outcome::Refused(Refusal::UnusableCredential) | Outcome::Denied(_), Event::Handshake) => {
-                (403, "403 ", "content-length: 0\r\n", "")
-            }
+            (
+                Outcome::Refused(Refusal::UnusableCredential) | Outcome::Denied(_) | Outcome::Revoked,
+                Event::Handshake,
+            ) => (403, "403 ", "content-length: 0\r\n", ""),
             (Outcome::Denied(Denial::Path), _) => (
                 403,
                 "403 Forbidden",

@@ -59,6 +59,7 @@ pub(super) async fn run(
     let format = snapshot.config.access_log.format;
     let result = tokio::select! {
         biased;
+        () = revoked(held.seat.as_ref()) => Err(Outcome::Revoked),
         watched = watched(&mut downstream, open(&snapshot, head)) => match watched {
             Ok(result) => result,
             Err(Gone) => Err(Outcome::ClientClosed),
@@ -94,6 +95,14 @@ pub(super) async fn run(
     }
     gateway.record(format, &entry.record(Event::Handshake, status, Outcome::Upgraded));
     relay(gateway, &snapshot, downstream, Opened { upstream, lead: answer.rest }, &entry, held);
+}
+
+/// Ready once a verified caller is not let in any more.
+pub(super) async fn revoked(seat: Option<&Seat>) {
+    match seat {
+        Some(seat) => seat.revoked().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A socket that the upstream has agreed to.

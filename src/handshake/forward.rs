@@ -152,7 +152,7 @@ impl Writer {
                 !is_alike(name, rules.field.as_str())
                     && !begins_alike(name, "x-hushgate-")
                     && !is_any(name, &HOP_BY_HOP)
-                    && !is_any(name, withheld)
+                    && !withheld.iter().any(|withheld| is_alike(name, withheld))
                     && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated))
                     && !REPLACED.iter().any(|ours| is_alike(name, ours))
                     && (believes || !is_forwarding(name))

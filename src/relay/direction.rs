@@ -36,7 +36,7 @@ pub(super) struct Direction {
     overture: Overture,
     /// Read, and not yet taken by the receiver. Nothing more is read until it is empty.
     kept: Bytes,
-    /// How many bytes of the sender have been passed on.
+    /// How many bytes of the sender have come that were not said behind our goodbye.
     bytes: u64,
     stage: Stage,
     farewell: Farewell,
@@ -75,6 +75,7 @@ impl Direction {
     /// From `sender`, of whom `first` has been read already.
     pub(super) fn new(sender: Side, first: Bytes, mut overture: Overture) -> Self {
         let mut frames = Frames::default();
+        let bytes = u64::try_from(first.len()).unwrap_or(u64::MAX);
         let passed = if first.is_empty() { None } else { overture.pass(&first) };
         let first = passed.map_or(first, |passed| Bytes::copy_from_slice(passed.as_bytes()));
         frames.follow(&first);
@@ -82,7 +83,7 @@ impl Direction {
             sender,
             frames,
             overture,
-            bytes: u64::try_from(first.len()).unwrap_or(u64::MAX),
+            bytes,
             kept: first,
             stage: Stage::Open,
             farewell: Farewell::Unasked,
@@ -95,7 +96,7 @@ impl Direction {
         &self.frames
     }
 
-    /// How many bytes of the sender have been passed on.
+    /// How many bytes have come of the sender, those behind our goodbye left out.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -204,6 +205,11 @@ impl Direction {
     {
         let has_ended = read.is_empty();
         let passed = self.overture.pass(read);
+        if let Some(passed) = &passed {
+            // What does not go on has come all the same, and what was held back was counted when it came.
+            self.bytes += u64::try_from(read.len()).unwrap_or(0);
+            self.bytes = self.bytes.saturating_sub(u64::try_from(passed.as_bytes().len()).unwrap_or(0));
+        }
         let read = passed.as_ref().map_or(read, Wiped::as_bytes);
         match self.farewell {
             Farewell::Unasked | Farewell::Needless => {
@@ -237,9 +243,7 @@ impl Direction {
             }
             self.farewell = Farewell::Said;
             // What was held back does not go on any more, but what is read begins behind it.
-            if let Some(held) = self.overture.pass(&[]) {
-                self.frames.follow(held.as_bytes());
-            }
+            self.frames.follow(self.overture.end().as_bytes());
         }
     }
 

@@ -19,7 +19,8 @@ pub(super) enum Overture {
 }
 
 impl Overture {
-    /// What goes on of the next bytes of the stream, none of which are its end; `None` where all of them do.
+    /// What goes on of the next bytes of the stream, none of which are its end; `None` where all of them do. What is
+    /// held back then is part of a message that never ends, and goes no further.
     pub(super) fn pass(&mut self, read: &[u8]) -> Option<Wiped> {
         let mut begun = match std::mem::take(self) {
             Self::Over => return None,
@@ -27,11 +28,17 @@ impl Overture {
             Self::Begun(begun) => begun,
         };
         let mut on = Wiped::default();
-        if read.is_empty() {
-            on = begun.into_held();
-        } else if begun.pass(read, &mut on) == Look::Further {
+        if !read.is_empty() && begun.pass(read, &mut on) == Look::Further {
             *self = Self::Begun(begun);
         }
         Some(on)
+    }
+
+    /// Ends it, and gives back what was held back.
+    pub(super) fn end(&mut self) -> Wiped {
+        match std::mem::take(self) {
+            Self::Over | Self::Expected => Wiped::default(),
+            Self::Begun(begun) => begun.into_held(),
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! answer it with an error that repeats it, credential and all.
 
 pub use self::authentication::Authentication;
+use self::authentication::Unreadable;
+use super::close_for_client;
 use crate::secret::Wiped;
 
 mod authentication;
@@ -18,6 +20,9 @@ pub const LONGEST: usize = 4096;
 
 /// The most fragments that it may come in.
 const FRAGMENTS: usize = 64;
+
+/// The close code for a peer that breaks the protocol (RFC 6455 section 7.4.1).
+const PROTOCOL_ERROR: u16 = 1002;
 
 /// Why what a client sends cannot be such a message: it is binary, too long or in too many fragments,
 /// or no valid framing without extensions (RFC 6455 section 5.2).
@@ -76,20 +81,17 @@ impl<'a> Frame<'a> {
             return Err(Unfit);
         }
         let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
-        // What is longer than 64 KiB is too long, and a control frame says its length in one byte.
-        let is_wide = second & 0x7f == 126;
-        if second & 0x80 == 0 || second & 0x7f == 127 || is_wide && opcode.is_control() {
+        // A control frame says its length in one byte.
+        if second & 0x80 == 0 || second & 0x7f > 125 && opcode.is_control() {
             return Err(Unfit);
         }
-        let (payload, rest) = if is_wide {
-            let Some((wide, rest)) = rest.split_first_chunk() else { return Ok(None) };
-            (usize::from(u16::from_be_bytes(*wide)), rest)
-        } else {
-            (usize::from(second & 0x7f), rest)
+        let split = match second & 0x7f {
+            126 => rest.split_first_chunk().map(|(wide, rest)| (u16::from_be_bytes(*wide).into(), rest)),
+            127 => rest.split_first_chunk().map(|(wide, rest)| (u64::from_be_bytes(*wide), rest)),
+            short => Some((u64::from(short), rest)),
         };
-        if payload > LONGEST {
-            return Err(Unfit);
-        }
+        let Some((payload, rest)) = split else { return Ok(None) };
+        let payload = usize::try_from(payload).ok().filter(|length| *length <= LONGEST).ok_or(Unfit)?;
         let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(None) };
         let length = stream.len() - rest.len() + payload;
         let payload = rest.get(..payload);
@@ -119,8 +121,8 @@ pub enum Step {
     Ping(Wiped),
     /// A Pong frame, which asks for nothing.
     Pong,
-    /// A Close frame, and the code in it.
-    Close(Option<u16>),
+    /// A Close frame, and the one that replies to it.
+    Close(Wiped),
 }
 
 impl FirstMessage {
@@ -135,17 +137,28 @@ impl FirstMessage {
             Opcode::Text | Opcode::Continuation => self.fragment(&frame)?,
             Opcode::Ping => Step::Ping(pong(&frame)),
             Opcode::Pong => Step::Pong,
-            Opcode::Close => {
-                let mut code = frame.unmasked();
-                Step::Close(code.next().zip(code.next()).map(|(high, low)| u16::from_be_bytes([high, low])))
-            }
+            Opcode::Close => Step::Close(reply(&frame)),
         };
         Ok(Some((frame.length, step)))
     }
 
     /// What the message says, once it is whole.
     pub fn authentication(&self) -> Option<Authentication> {
-        Authentication::parse(self.text.as_bytes())
+        Authentication::parse(self.text.as_bytes()).ok().flatten()
+    }
+
+    /// Whether a server could take it for an authentication message: some read as JSON what is none.
+    fn may_authenticate(&self) -> bool {
+        let text = self.text.as_bytes();
+        let holds = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+        match Authentication::parse(text) {
+            Ok(found) => found.is_some(),
+            Err(Unreadable) => {
+                text.trim_ascii_start().starts_with(b"{")
+                    && holds(b"\"auth\"")
+                    && holds(b"\"session_api_key\"")
+            }
+        }
     }
 
     fn fragment(&mut self, frame: &Frame<'_>) -> Result<Step, Unfit> {
@@ -169,10 +182,23 @@ fn pong(ping: &Frame<'_>) -> Wiped {
     frame
 }
 
+/// The Close frame that replies to one (RFC 6455 sections 5.5.1 and 7.4): with its code, or with 1002 where that is
+/// none which may stand in a frame.
+fn reply(close: &Frame<'_>) -> Wiped {
+    let mut code = close.unmasked();
+    let code = match (code.next(), code.next()) {
+        (None, _) => return Wiped::copy_of(&[0x88, 0]),
+        (Some(high), Some(low)) => u16::from_be_bytes([high, low]),
+        (Some(_), None) => PROTOCOL_ERROR,
+    };
+    let may_stand = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+    Wiped::copy_of(&close_for_client(if may_stand { code } else { PROTOCOL_ERROR }))
+}
+
 /// Takes an authentication message out of a client's stream, if that is the first there is.
 ///
 /// Everything else goes on as it came; only control frames that stand between the fragments of what
-/// turns out to be another message go on before it.
+/// turns out to be another message go on before it, and fragments of a message that never ends do not.
 #[derive(Default)]
 pub struct Redundant {
     message: FirstMessage,
@@ -210,12 +236,16 @@ impl Redundant {
             match step {
                 Step::Ping(_) | Step::Pong => on.append(frame),
                 Step::Part => self.held.append(frame),
-                Step::Whole if self.message.authentication().is_some() => {
+                Step::Whole if self.message.may_authenticate() => {
                     on.append(behind);
                     return Look::Enough;
                 }
-                // What it is for is known, and nothing follows a Close frame.
-                Step::Whole | Step::Close(_) => break,
+                Step::Whole => break,
+                // No message follows, and none ends.
+                Step::Close(_) => {
+                    on.append(rest);
+                    return Look::Enough;
+                }
             }
             rest = behind;
         }
@@ -224,7 +254,7 @@ impl Redundant {
         Look::Enough
     }
 
-    /// What was held back, where nothing follows that could tell what it is.
+    /// What is held back.
     pub fn into_held(self) -> Wiped {
         let mut held = self.held;
         held.append(self.unread.as_bytes());

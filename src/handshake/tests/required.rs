@@ -81,17 +81,29 @@ fn a_bearer_token_counts_below_v1_and_nowhere_else() {
         assert!(text(&admitted).contains("\r\nX-Session-API-Key: ours\r\n"));
     }
     assert_eq!(plain("/v1/models", "Authorization: Basic azo=\r\n").0, CredentialSource::None);
-    for target in ["/api/v1/models", "/v1", "/v10/x", "/V1/models", "/"] {
+    for (target, may_be_v1) in [
+        ("/api/v1/models", false),
+        ("/v10/x", false),
+        ("/", false),
+        // A server could read these as such.
+        ("/v1", true),
+        ("/V1/models", true),
+        ("/%76%31/models", true),
+        ("/./v1/models", true),
+    ] {
         let (source, _, admitted) = plain(target, "Authorization: Bearer k\r\n");
         assert_eq!(source, CredentialSource::None, "{target}");
-        assert!(text(&admitted).contains("\r\nAuthorization: Bearer k\r\n"), "somebody else's");
+        let goes_on = text(&admitted).contains("\r\nAuthorization: Bearer k\r\n");
+        assert_eq!(goes_on, !may_be_v1, "{target}: somebody else's");
     }
     assert_eq!(opening("Authorization: Bearer k\r\n").map(|found| found.0), Ok(CredentialSource::None));
+    let realtime = format!("GET /v1/realtime HTTP/1.1\r\n{OPENING}Authorization: Bearer k\r\n\r\n");
+    assert_eq!(verified(&realtime).map(|found| found.0), Ok(CredentialSource::Bearer));
 }
 
 #[test]
 fn no_extension_is_offered_upstream() {
-    let fields = "X-Session-API-Key: k\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
+    let fields = "X-Session-API-Key: k\r\nSec_WebSocket-Extensions: permessage-deflate\r\n";
     let (_, _, admitted) = opening(fields).map_err(Refusal::label).unwrap();
     assert!(!text(&admitted).contains("Extensions"));
     assert!(admitted.subprotocol.is_none());

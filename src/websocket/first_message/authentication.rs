@@ -22,19 +22,25 @@ pub struct Authentication {
 impl Authentication {
     /// Reads a message, if it is one: a JSON object (RFC 8259) whose `type` is `auth` and which has a
     /// credential, of whatever type. Of names that are repeated the last counts, as for the agent server.
-    pub(super) fn parse(message: &[u8]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// It is no JSON object that we could read.
+    pub(super) fn parse(message: &[u8]) -> Result<Option<Self>, Unreadable> {
         // The error would repeat what it could not read, and is dropped.
-        let found: Found = serde_json::from_slice(message).ok()?;
+        let found: Found = serde_json::from_slice(message).map_err(|_| Unreadable)?;
         let is_authentication = matches!(found.kind, Some(Value::Text(kind)) if kind.as_bytes() == b"auth");
-        let credential = found.credential.filter(|_| is_authentication)?;
-        Some(Self {
+        Ok(found.credential.filter(|_| is_authentication).map(|credential| Self {
             credential: match credential {
                 Value::Text(text) => Some(Credential::from(text)),
                 Value::Other => None,
             },
-        })
+        }))
     }
 }
+
+/// A message that is no JSON object, or one that only others could read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable;
 
 /// What of an object is of interest.
 #[derive(Default)]

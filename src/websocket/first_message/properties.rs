@@ -35,10 +35,9 @@ fn passed(stream: &[u8], pieces: &[u8]) -> Vec<u8> {
         look = redundant.pass(piece, &mut on);
         rest = behind;
     }
-    if look == Look::Further {
-        on.append(redundant.into_held().as_bytes());
+    if look == Look::Enough {
+        on.append(rest);
     }
-    on.append(rest);
     on.as_bytes().to_vec()
 }
 
@@ -80,14 +79,22 @@ fn naive(stream: &[u8]) -> Result<Naive, Undecided> {
     let mut fragments = 0;
     while let Some(Header { first, second, length, mask, payload }) = header(rest) {
         let payload = usize::try_from(length).ok().and_then(|length| payload.get(..length));
-        let Some(payload) = payload.filter(|_| second & 0x80 != 0 && first & 0x70 == 0) else { break };
+        let Some(payload) = payload.filter(|_| !is_unfit(rest)) else { break };
         let opcode = first & 0x0f;
         let is_last = first & 0x80 != 0;
-        let header = if second & 0x7f == 126 { 8 } else { 6 };
+        let header = match second & 0x7f {
+            126 => 8,
+            127 => 14,
+            _ => 6,
+        };
         let (frame, behind) = rest.split_at(header + payload.len());
         match (opcode, second & 0x7f) {
             (9 | 10, ..=125) if is_last => control.extend_from_slice(frame),
-            (0 | 1, ..=126) if (opcode == 1) == (fragments == 0) && fragments < 64 => {
+            (8, ..=125) if is_last => {
+                // Fragments of a message that never ends do not go on.
+                return Ok(Naive { goes_on: [&control[..], rest].concat(), credential: None });
+            }
+            (0 | 1, _) if (opcode == 1) == (fragments == 0) && fragments < 64 => {
                 text.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
                 if text.len() > LONGEST {
                     break;
@@ -106,7 +113,34 @@ fn naive(stream: &[u8]) -> Result<Naive, Undecided> {
         }
         rest = behind;
     }
+    let is_whole = |Header { length, payload, .. }: Header<'_>| {
+        usize::try_from(length).is_ok_and(|length| payload.len() >= length)
+    };
+    if !is_unfit(rest) && !header(rest).is_some_and(is_whole) {
+        // What does not end goes no further.
+        return Ok(Naive { goes_on: control, credential: None });
+    }
     Ok(Naive { goes_on: [&control[..], &held, rest].concat(), credential: None })
+}
+
+/// Whether as much as there is of a frame tells that no such message can begin with it.
+fn is_unfit(frame: &[u8]) -> bool {
+    let number = |from: usize, to: usize| {
+        frame.get(from..to).map(|bytes| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let Some(first) = frame.first() else { return false };
+    let is_control = first & 0x08 != 0;
+    if !matches!(first & 0x7f, 0 | 1 | 8 | 9 | 10) || is_control && first & 0x80 == 0 {
+        return true;
+    }
+    let Some(second) = frame.get(1) else { return false };
+    let length = match second & 0x7f {
+        126 | 127 if is_control => return true,
+        126 => number(2, 4),
+        127 => number(2, 10),
+        short => Some(short.into()),
+    };
+    second & 0x80 == 0 || length.is_some_and(|length| length > 4096)
 }
 
 /// Whether a message is an authentication message, and its credential, if that is a text.
@@ -115,7 +149,13 @@ fn authentication(text: &[u8]) -> Result<Option<Option<Vec<u8>>>, Undecided> {
     let value = match serde_json::from_slice::<Value>(text) {
         Ok(value) => value,
         Err(_) if is_json => return Err(Undecided),
-        Err(_) => return Ok(None),
+        Err(_) => {
+            let text = String::from_utf8_lossy(text);
+            let is_like_one = text.trim_start_matches([' ', '\t', '\n', '\r', '\u{c}']).starts_with('{')
+                && text.contains("\"auth\"")
+                && text.contains("\"session_api_key\"");
+            return Ok(is_like_one.then_some(None));
+        }
     };
     let is_authentication = value.get("type").and_then(Value::as_str) == Some("auth");
     let credential = value.as_object().and_then(|members| members.get("session_api_key"));

@@ -26,7 +26,7 @@ fn text(payload: &str) -> Vec<u8> {
 const GOOD: &str = r#"{"type":"auth","session_api_key":"k"}"#;
 
 fn credential(message: &str) -> Option<Option<String>> {
-    let said = Authentication::parse(message.as_bytes())?;
+    let said = Authentication::parse(message.as_bytes()).ok()??;
     Some(said.credential.map(|credential| String::from_utf8(credential.as_bytes().to_vec()).unwrap()))
 }
 
@@ -52,7 +52,7 @@ fn an_authentication_message_is_an_object_of_that_type_with_a_credential() {
     ] {
         assert_eq!(credential(message), expected, "{message}");
     }
-    assert!(Authentication::parse(b"{\"type\":\"auth\",\"session_api_key\":\"\xff\"}").is_none());
+    assert!(Authentication::parse(b"{\"type\":\"auth\",\"session_api_key\":\"\xff\"}").is_err());
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_can_be_no_such_message_is_told_by_its_header() {
         &frame(0xc1, b"")[..1],
         &frame(0x80, b""),
         &[0x81, 0x05],
-        &[0x81, 0xff],
+        &[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0x10, 0x01],
         &[0x81, 0xfe, 0x10, 0x01],
         &[0x09],
         &[0x89, 0xfe],
@@ -95,9 +95,20 @@ fn a_ping_is_answered_and_a_close_code_is_read() {
     let mut message = FirstMessage::default();
     let Ok(Some((_, Step::Ping(pong)))) = message.take(&frame(0x89, b"early")) else { panic!("no ping") };
     assert_eq!(pong.as_bytes(), b"\x8a\x05early");
-    let close = frame(0x88, &[0x03, 0xe8, b'x']);
-    assert!(matches!(message.take(&close), Ok(Some((_, Step::Close(Some(1000)))))));
-    assert!(matches!(message.take(&frame(0x88, b"")), Ok(Some((_, Step::Close(None))))));
+    for (payload, reply) in [
+        (&[0x03, 0xe8, b'x'][..], &[0x88, 2, 0x03, 0xe8][..]),
+        (&[], &[0x88, 0]),
+        (&[0x0f, 0xa0], &[0x88, 2, 0x0f, 0xa0]),
+        // No code that may stand in a frame.
+        (&[0x03], &[0x88, 2, 0x03, 0xea]),
+        (&[0x03, 0xed], &[0x88, 2, 0x03, 0xea]),
+        (&[0x27, 0x10], &[0x88, 2, 0x03, 0xea]),
+    ] {
+        let Ok(Some((_, Step::Close(said)))) = message.take(&frame(0x88, payload)) else {
+            panic!("no Close")
+        };
+        assert_eq!(said.as_bytes(), reply, "{payload:x?}");
+    }
 }
 
 fn passed(stream: &[u8]) -> (Vec<u8>, Look) {
@@ -116,6 +127,20 @@ fn only_an_authentication_message_that_is_the_first_is_taken_out() {
     // With a wrong credential, or with more in it, it would be repeated as well.
     let more = text(r#"{"type":"auth","session_api_key":7,"x":1}"#);
     assert_eq!(passed(&more), (Vec::new(), Look::Enough));
+    // Nor do those which only other readers of JSON take for one.
+    for like in [
+        r#"{"type":"auth","session_api_key":"k","x":NaN}"#,
+        r#" {"type":"auth","session_api_key":"k","\ud800":1}"#,
+    ] {
+        assert_eq!(passed(&text(like)), (Vec::new(), Look::Enough), "{like}");
+    }
+    let mut wide = vec![0x81, 0xff];
+    wide.extend(u64::try_from(GOOD.len()).unwrap().to_be_bytes());
+    wide.extend([&[0; 4], GOOD.as_bytes()].concat());
+    assert_eq!(passed(&wide), (Vec::new(), Look::Enough));
+    // A message that never ends is nobody's.
+    let endless = [frame(0x01, GOOD.as_bytes()), frame(0x88, b"")].concat();
+    assert_eq!(passed(&endless), (frame(0x88, b""), Look::Enough));
     let (begin, end) = GOOD.split_at(9);
     let fragments = [frame(0x01, begin.as_bytes()), ping.clone(), frame(0x80, end.as_bytes()), other.clone()];
     assert_eq!(passed(&fragments.concat()), ([ping.clone(), other].concat(), Look::Enough));

@@ -12,6 +12,7 @@ use crate::harness::{
     opening,
     setup::Setup,
     timed,
+    tls::Authority,
 };
 
 /// What is said to whoever is not let in: 4001, `Authentication failed`.
@@ -285,13 +286,13 @@ fn a_redundant_one_goes_no_further() {
     let again = authentication("another");
     socket.send(&again).unwrap();
     assert_eq!(socket.take(again.len()).unwrap(), again);
-    // Nor does one that is no whole frame when the client has said everything.
+    // Nor does what is no whole frame when the client has said everything.
     let mut socket = gateway.upgrade(&opening("/s", &[&field(CANARY)]));
     let half = &text("half")[..8];
     socket.send(half).unwrap();
     assert!(socket.stays_quiet(Duration::from_millis(100)));
     socket.finish().unwrap();
-    assert_eq!(socket.take_all().unwrap(), half);
+    assert_eq!(socket.take_all().unwrap(), b"");
     // What came before the 101 is looked at as well.
     let opening = opening("/s", &[&field(CANARY)]);
     let early = [opening.as_bytes(), &authentication(CANARY), b"\x89\x80\0\0\0\0"].concat();
@@ -299,4 +300,85 @@ fn a_redundant_one_goes_no_further() {
     assert_eq!(socket.take_head().unwrap().status(), 101);
     assert_eq!(socket.take(6).unwrap(), b"\x89\x80\0\0\0\0");
     assert_without("the agent server", CANARY, upstream.received().concat().as_bytes());
+}
+
+/// Agrees after three seconds.
+fn slow_server() -> Upstream {
+    Upstream::playing(|stream, _| {
+        stream.take_head()?;
+        std::thread::sleep(Duration::from_secs(3));
+        crate::harness::upstream::echo_on(stream, SWITCHING)
+    })
+}
+
+#[test]
+fn a_key_that_is_narrowed_meanwhile_opens_nothing() {
+    let upstream = server();
+    for more in
+        ["expires = 2020-01-01T00:00:00Z", "carriers = [\"field\"]", "origins = [\"https://other.example\"]"]
+    {
+        let gateway = gateway(&upstream);
+        let mut socket = gateway.upgrade(&opening("/s", &["Origin: https://app.example"]));
+        revoked::replace(&gateway, &key("alice", CANARY, more));
+        gateway.says("keyring reloaded", 1);
+        socket.send([authentication(CANARY), text("run")].concat()).unwrap();
+        ends_with(socket, FAILED);
+    }
+    upstream.assert_untouched();
+}
+
+#[test]
+fn a_key_that_is_removed_while_the_upstream_is_asked_opens_nothing() {
+    let upstream = slow_server();
+    let gateway = gateway(&upstream);
+    let mut waiting = gateway.send(opening("/s", &[&field(CANARY)]));
+    let mut socket = awaited(&gateway);
+    socket.send([authentication(CANARY), text("run")].concat()).unwrap();
+    eventually("both are on their way", || {
+        upstream.received().iter().filter(|head| !head.is_empty()).count() == 2
+    });
+    let (took, ()) = timed(|| {
+        revoked::replace(&gateway, "");
+        ends_with(socket, FAILED);
+        assert_eq!(waiting.take_head().unwrap().status(), 403);
+    });
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    let lines = gateway.events("handshake", 2);
+    assert!(lines.iter().all(|line| line["outcome"] == "revoked"), "{lines:?}");
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(upstream.received().iter().all(|received| received.ends_with("\r\n\r\n")), "something followed");
+}
+
+/// A client that floods pings, reads nothing, and is served over TLS.
+#[test]
+fn whoever_reads_nothing_holds_no_place() {
+    if !crate::harness::is_slow_run() {
+        return crate::harness::measured("skipped without HUSHGATE_SLOW_TESTS=1: it waits for half a minute");
+    }
+    let upstream = server();
+    let authority = Authority::new();
+    let files = authority.issue("gateway", &["127.0.0.1"]);
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, "")).set("limits.connections", 1);
+    let gateway = setup.tls(&files, &authority.roots()).start();
+    let mut socket = awaited(&gateway);
+    socket.patience(Duration::from_millis(500));
+    let pings = masked(0x89, &[b'p'; 125]).repeat(500);
+    while socket.send(&pings).is_ok() {}
+    let (took, ()) = timed(|| {
+        while gateway
+            .metric("hushgate_requests_total{kind=\"handshake\",outcome=\"first_message_timeout\"}")
+            .is_none()
+        {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // Without a word, a place that is taken ends the connection.
+        let is_served = || {
+            let mut stream = std::net::TcpStream::connect(gateway.address()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            std::io::Read::read(&mut stream, &mut [0]).is_err()
+        };
+        eventually("its place is free", is_served);
+    });
+    crate::harness::measured(&format!("a place was free after {took:?}"));
+    drop(socket);
 }

@@ -25,7 +25,7 @@ fn open(gateway: &Gateway, credential: &str) -> Stream {
 }
 
 /// Puts another keyring there, as an editor does: a new file, and a rename.
-fn replace(gateway: &Gateway, keyring: &str) {
+pub(super) fn replace(gateway: &Gateway, keyring: &str) {
     let new = gateway.file("keyring.new");
     fs::write(&new, keyring).unwrap();
     fs::rename(&new, gateway.file("keyring.toml")).unwrap();
