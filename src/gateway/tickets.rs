@@ -33,7 +33,7 @@ pub(super) struct Tickets(Mutex<Kept>);
 struct Kept {
     /// By their digests, so that no ticket stays in memory.
     tickets: HashMap<Digest, Ticket>,
-    /// Their digests in the order in which they end, and those of some that were redeemed.
+    /// Their digests in the order in which they end, and those that were redeemed behind one that was not.
     ends: VecDeque<(Instant, Digest)>,
     /// How many each caller has.
     held: HashMap<Digest, u32>,
@@ -93,14 +93,21 @@ impl Tickets {
     pub(super) fn redeem(&self, ticket: &[u8], purpose: &Purpose, now: Instant) -> Option<Digest> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = kept.remove(&Digest::of(ticket))?;
+        kept.forget(now);
         (now < ticket.end && ticket.purpose == *purpose).then_some(ticket.caller)
     }
 }
 
 impl Kept {
-    /// Forgets those whose time is over.
+    /// Forgets those whose time is over, and that there were those which were redeemed before the next.
     fn forget(&mut self, now: Instant) {
-        while let Some((_, digest)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
+        let tickets = &self.tickets;
+        let is_over = |(end, digest): &mut (Instant, Digest)| *end <= now || !tickets.contains_key(digest);
+        let mut over = Vec::new();
+        while let Some((_, digest)) = self.ends.pop_front_if(is_over) {
+            over.push(digest);
+        }
+        for digest in over {
             self.remove(&digest);
         }
     }
@@ -138,6 +145,7 @@ mod tests {
         assert!(one.as_bytes().starts_with(b"hgt_"));
         assert_eq!(tickets.redeem(one.as_bytes(), &here, now), Some(alice()));
         assert_eq!(tickets.redeem(one.as_bytes(), &here, now), None);
+        assert!(tickets.0.lock().unwrap().ends.is_empty(), "nothing is left of it");
         for other in
             [purpose("/t", Some("https://app.example")), purpose("/s", None), purpose("/s", Some("null"))]
         {
