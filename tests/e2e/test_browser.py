@@ -14,20 +14,13 @@ pytestmark = pytest.mark.skipif(chromium.program() is None, reason="there is no 
 
 # What a page of an application does: the URL built as frontends build it, one message, one answer.
 CONVERSATION = """
-(conversation, credential, message) => new Promise((resolve) => {
+(conversation, credential, message) => {
   const query = new URLSearchParams({ resend_all: "true", session_api_key: credential });
   const scheme = location.protocol.replace("http", "ws");
   const socket = new WebSocket(`${scheme}//${location.host}/sockets/events/${conversation}?${query}`);
-  const end = (outcome) => { socket.close(); resolve(outcome); };
-  setTimeout(() => end("silence"), 20000);
-  socket.onerror = () => end("refused");
-  socket.onopen = () => socket.send(JSON.stringify({ role: "user", content: [{ type: "text", text: message }] }));
-  socket.onmessage = ({ data }) => {
-    const event = JSON.parse(data);
-    if (event.kind === "MessageEvent" && event.source === "agent") end(event.llm_message.content[0].text);
-  };
-})
-"""
+  return (TALK)(socket, message);
+}
+""".replace("TALK", chromium.TALK)
 
 
 @pytest.mark.parametrize("credential", [ONE, RESERVED, LATIN])

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 from urllib.parse import quote
 
 import pytest
@@ -11,22 +10,10 @@ from websockets.exceptions import InvalidStatus
 from harness import official_sdk
 from harness.client import TIMEOUT, hold_conversation, open_events
 from harness.credentials import LATIN, ONE, RESERVED, TWO, WRONG
-from harness.model import answer_to
 
 
 def test_the_official_sdk_holds_a_conversation(way, model, tmp_path):
-    said = ["first", "second"]
-    client = subprocess.run(
-        official_sdk.command(way.url, RESERVED, model.settings, *said),
-        cwd=tmp_path,
-        env=official_sdk.environment(tmp_path, way.certificate),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-    )
-    assert client.returncode == 0, client.stderr.decode()[-2000:]
-    answers = official_sdk.answers(client.stdout.decode().splitlines())
-    assert list(answers) == [answer_to(message) for message in said]
+    official_sdk.hold_conversation(way.url, RESERVED, model.settings, tmp_path, way.certificate)
 
 
 @pytest.mark.parametrize("credential", [ONE, TWO, RESERVED, LATIN])

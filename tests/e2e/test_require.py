@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import subprocess
 import urllib.error
 import urllib.request
 
@@ -11,6 +10,7 @@ import openai
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from harness import browser as chromium
 from harness import leaks, official_sdk
 from harness.agent_server import AgentServer
 from harness.callers import Callers
@@ -97,11 +97,14 @@ def authentication(key: str, **more) -> str:
     return json.dumps({"type": "auth", "session_api_key": key, **more})
 
 
-def ask(required, target: str, key: str | None) -> tuple[int, dict]:
+def ask(required, target: str, key: str | None, body: dict | None = None) -> tuple[int, dict]:
     """A plain request, and what is answered to it."""
     fields = {"X-Session-API-Key": key} if key else {}
+    data = None if body is None else json.dumps(body).encode()
+    if data is not None:
+        fields["Content-Type"] = "application/json"
     try:
-        with urllib.request.urlopen(urllib.request.Request(required.url + target, headers=fields), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(required.url + target, data, fields), timeout=30) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         return refused.code, json.load(refused)
@@ -115,18 +118,7 @@ async def refusal(required, **options) -> int:
 
 
 def test_the_official_sdk_holds_a_conversation(required, model, alice, tmp_path):
-    said = ["first", "second"]
-    client = subprocess.run(
-        official_sdk.command(required.url, alice, model.settings, *said),
-        cwd=tmp_path,
-        env=official_sdk.environment(tmp_path),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-    )
-    assert client.returncode == 0, client.stderr.decode()[-2000:]
-    answers = official_sdk.answers(client.stdout.decode().splitlines())
-    assert list(answers) == [answer_to(message) for message in said]
+    official_sdk.hold_conversation(required.url, alice, model.settings, tmp_path)
     required.gateway.process.wait_for(r'"outcome":"upgraded","credential_source":"first_message","caller":"alice"', "output")
 
 
@@ -145,9 +137,14 @@ def test_the_api_is_used_with_the_field(required, conversation, alice):
     assert (status, found["id"]) == (200, conversation)
 
 
-def test_a_client_of_openais_interface_lists_models_and_gets_an_answer(required, alice):
-    client = openai.OpenAI(base_url=f"{required.url}/v1", api_key=alice, max_retries=0)
-    assert client.models.list().object == "list"
+def test_a_client_of_openais_interface_holds_a_conversation(required, model, alice):
+    for target, body in (("", {"llm": model.settings}), ("/activate", {})):
+        assert ask(required, f"/api/profiles/scripted{target}", alice, body)[0] in (200, 201)
+    client = openai.OpenAI(base_url=f"{required.url}/v1", api_key=alice, max_retries=0, timeout=60)
+    (known,) = client.models.list()
+    said = [{"role": "user", "content": "by bearer"}]
+    answer = client.chat.completions.create(model=known.id, messages=said)
+    assert answer.choices[0].message.content == answer_to("by bearer")
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{required.url}/v1", api_key=WRONG, max_retries=0).models.list()
 
@@ -166,19 +163,10 @@ async (by, conversation, key, message) => {
     if (!answer.ok) return "refused";
     query = `?ticket=${(await answer.json()).ticket}`;
   }
-  return await new Promise((resolve) => {
-    const socket = new WebSocket(`ws://${location.host}${path}${query}`, offered);
-    const end = (outcome) => { socket.close(); resolve(outcome); };
-    setTimeout(() => end("silence"), 20000);
-    socket.onerror = () => end("refused");
-    socket.onopen = () => socket.send(JSON.stringify({ role: "user", content: [{ type: "text", text: message }] }));
-    socket.onmessage = ({ data }) => {
-      const event = JSON.parse(data);
-      if (event.kind === "MessageEvent" && event.source === "agent") end(event.llm_message.content[0].text);
-    };
-  });
+  const socket = new WebSocket(`ws://${location.host}${path}${query}`, offered);
+  return await (TALK)(socket, message);
 }
-"""
+""".replace("TALK", chromium.TALK)
 
 
 @pytest.mark.parametrize("by", ["subprotocol", "ticket"])

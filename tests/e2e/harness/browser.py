@@ -32,6 +32,21 @@ _QUIET = [
 ]
 
 
+# What a page does with a WebSocket that it has opened: one message, one answer.
+TALK = """
+(socket, message) => new Promise((resolve) => {
+  const end = (outcome) => { socket.close(); resolve(outcome); };
+  setTimeout(() => end("silence"), 20000);
+  socket.onerror = () => end("refused");
+  socket.onopen = () => socket.send(JSON.stringify({ role: "user", content: [{ type: "text", text: message }] }));
+  socket.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if (event.kind === "MessageEvent" && event.source === "agent") end(event.llm_message.content[0].text);
+  };
+})
+"""
+
+
 def program() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

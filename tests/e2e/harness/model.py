@@ -34,21 +34,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = answer_to(_last_user_message(asked["messages"]))
-        body = json.dumps(
-            {
-                "id": "answer",
-                "object": "chat.completion",
-                "created": 0,
-                "model": asked["model"],
-                "choices": [
-                    {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
-                ],
-                "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-            }
-        ).encode()
+        message = {"role": "assistant", "content": answer_to(_last_user_message(asked["messages"]))}
+        about = {"id": "answer", "created": 0, "model": asked["model"]}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        choice = {"index": 0, "finish_reason": "stop"}
+        if asked.get("stream"):
+            pieces = [{"choices": [{**choice, "delta": message}]}, {"choices": [], "usage": usage}]
+            lines = [json.dumps({**about, "object": "chat.completion.chunk", **piece}) for piece in pieces]
+            self._answer("text/event-stream", "".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]))
+        else:
+            whole = {**about, "object": "chat.completion", "choices": [{**choice, "message": message}], "usage": usage}
+            self._answer("application/json", json.dumps(whole))
+
+    def _answer(self, kind: str, text: str):
+        body = text.encode()
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
