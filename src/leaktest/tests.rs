@@ -236,3 +236,13 @@ fn a_caller_s_key_beside_our_own_credential_is_a_leak() {
     }
     assert!(!Sink::UpstreamFields.concerns(CELL) && Sink::Replies.concerns(CELL));
 }
+
+#[test]
+fn no_two_cells_are_alike_in_any_spelling() {
+    let canaries = Canaries::new(Cell::all()).unwrap();
+    let cells = canaries.all().count();
+    for spelling in Spelling::all() {
+        let codes: BTreeSet<_> = canaries.codes(spelling).map(|(code, _)| code).collect();
+        assert_eq!(codes.len(), cells, "{:?}", spelling.form());
+    }
+}
