@@ -46,6 +46,9 @@ const LAST_ANSWER: Duration = Duration::from_secs(5);
 /// How long a client may pause inside a body.
 const BODY_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long a client may take nothing of an answer.
+const ANSWER_PAUSE: Duration = Duration::from_secs(60);
+
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -314,6 +317,7 @@ async fn plain(
     session.set_pipelined_prefix(BytesMut::from(head.as_bytes()));
     drop(head);
     session.set_read_timeout(Some(BODY_PAUSE));
+    session.set_write_timeout(Some(ANSWER_PAUSE));
     let mut session = ServerSession::H1(session);
     session.set_keepalive((!gateway.is_draining()).then_some(KEEP_ALIVE.as_secs()));
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));

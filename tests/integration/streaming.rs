@@ -4,7 +4,9 @@ use std::{
     time::Duration,
 };
 
-use crate::harness::{Gateway, PATIENCE, Stream, Upstream, eventually, head, is_slow_run, setup::Setup};
+use crate::harness::{
+    Gateway, PATIENCE, Stream, Upstream, eventually, head, is_slow_run, measured, setup::Setup, timed,
+};
 
 /// How much a large body is.
 fn large() -> u64 {
@@ -253,4 +255,26 @@ fn interim_answers_reach_the_client() {
     }
     assert_eq!((first.status(), first.text()), (200, "ok"));
     assert_eq!(gateway.event("request")["status"], 200);
+}
+
+#[test]
+fn an_answer_of_which_nothing_is_read_holds_no_connection() {
+    if !is_slow_run() {
+        return measured("skipped without HUSHGATE_SLOW_TESTS=1: it waits for a minute");
+    }
+    let upstream = Upstream::playing(|stream, _| {
+        stream.take_head()?;
+        stream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 64 << 20))?;
+        pour(stream, 64 << 20, || {})
+    });
+    let gateway = Gateway::before(&upstream);
+    let client = gateway.send(head("GET /a", &[]));
+    let (took, ()) = timed(|| {
+        while !gateway.log_text().contains("\"event\":\"request\"") {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    assert!((55..75).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(gateway.event("request")["outcome"], "client_closed");
+    drop(client);
 }
