@@ -217,7 +217,7 @@ impl Entry {
 }
 
 /// Whether a list of origins lets a request in. What no page has sent needs no permission.
-fn is_allowed(origin: Option<&[u8]>, list: Option<&Origins>) -> bool {
+pub fn is_allowed(origin: Option<&[u8]>, list: Option<&Origins>) -> bool {
     match (list, origin) {
         (Some(list), Some(origin)) => list.allow(origin),
         (None, _) | (_, None) => true,

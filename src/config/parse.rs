@@ -68,6 +68,12 @@ fn whole(mut root: Section<'_>) -> Config {
              keeps them from; write \"strip\" or \"promote\"",
         );
     }
+    if decides == Decides::Gateway && handshake.parameters.iter().any(|name| name == authentication::TICKET) {
+        root.unfit(
+            "handshake.parameters",
+            "has the name by which tickets are presented where authentication.mode = \"require\"; write another",
+        );
+    }
     let config = Config {
         listen: listen(root.section("listen")),
         upstream,

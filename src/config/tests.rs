@@ -209,6 +209,14 @@ const REQUIRE: &str =
     "[upstream]\ncredential_file = \"c\"\n[authentication]\nmode = \"require\"\nkeyring = \"k\"\n";
 
 #[test]
+fn the_parameter_of_tickets_is_no_other() {
+    let text = format!("[handshake]\nparameters = [\"session_api_key\", \"ticket\"]\n{REQUIRE}");
+    let found = parse(&text, &[]).unwrap_err();
+    assert!(found[0].contains("handshake.parameters: has the name by which tickets"), "{found:?}");
+    assert!(parse("[handshake]\nparameters = [\"ticket\"]", &[]).is_ok());
+}
+
+#[test]
 fn the_gateway_decides_by_files() {
     let Mode::Require(require) = parse(REQUIRE, &[]).unwrap().authentication.mode else {
         panic!("it does not")

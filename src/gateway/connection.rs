@@ -46,11 +46,11 @@ const LAST_ANSWER: Duration = Duration::from_secs(5);
 /// How long a client may pause inside a body.
 const BODY_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long a client may take nothing of an answer.
-const ANSWER_PAUSE: Duration = Duration::from_secs(60);
-
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing of an answer. A relayed socket has a limit of its own.
+pub const ANSWER_PAUSE: Duration = Duration::from_secs(60);
 
 /// Frees both sides within about a minute and a half when an idle peer vanishes without a word.
 pub fn watch_for_vanished_peer<S: AsFd>(socket: &S) {
@@ -64,7 +64,7 @@ pub fn watch_for_vanished_peer<S: AsFd>(socket: &S) {
 
 /// Frees both sides when a peer vanishes with bytes on their way to it, or reads nothing for `patience`
 /// although there is something to read.
-pub(super) fn watch_for_lost_peer<S: AsFd>(socket: &S, patience: Option<Duration>) {
+pub fn watch_for_lost_peer<S: AsFd>(socket: &S, patience: Option<Duration>) {
     // As above. The system's own patience, without one of ours, is about a quarter of an hour.
     let _ = SockRef::from(socket).set_tcp_user_timeout(patience);
 }
@@ -317,7 +317,6 @@ async fn plain(
     session.set_pipelined_prefix(BytesMut::from(head.as_bytes()));
     drop(head);
     session.set_read_timeout(Some(BODY_PAUSE));
-    session.set_write_timeout(Some(ANSWER_PAUSE));
     let mut session = ServerSession::H1(session);
     session.set_keepalive((!gateway.is_draining()).then_some(KEEP_ALIVE.as_secs()));
     session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));

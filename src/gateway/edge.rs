@@ -107,8 +107,10 @@ pub(super) fn decide(
     })?;
     if snapshot.edge.is_some() && examined.kind == Kind::Plain {
         let aside = aside(snapshot, head);
-        if let Some(own) = own::answer(gateway, snapshot, head, &admission, &aside) {
-            return Ok(Decided::Answered(own));
+        match own::answer(gateway, snapshot, head, &admission, &aside) {
+            Ok(None) => {}
+            Ok(Some(own)) => return Ok(Decided::Answered(own)),
+            Err(denied) => return Err(stopped(gateway, snapshot, head, event, &denied, entry.client)),
         }
     }
     let passage = match (&admission, &snapshot.edge) {

@@ -147,6 +147,7 @@ async fn hear(
                 *told = Told::Whole;
             }
             Step::Close(reply) => {
+                *told = Told::Part;
                 send(downstream, reply.as_bytes()).await?;
                 return Err(Outcome::ClientClosed);
             }

@@ -1,5 +1,7 @@
 //! What hushgate answers itself, below `/.hushgate/`, where it decides about callers.
 
+use std::{sync::Arc, time::SystemTime};
+
 use tokio::time::Instant;
 
 use super::{
@@ -8,14 +10,17 @@ use super::{
     tickets::{LIFETIME, NoTicket, Purpose},
 };
 use crate::{
-    authenticate::{Admission, origin},
-    config::keyring::Entry,
+    authenticate::{Admission, Denial, Denied, is_allowed, origin},
+    config::keyring::{Carrier, Entry},
     handshake::{
         head::Head,
         query::{decode, segments, split_once},
     },
     secret::Wiped,
 };
+
+/// What is ours, and never the agent server's.
+const OURS: &[u8] = b"/.hushgate/";
 
 /// Where tickets are issued.
 const TICKETS: &[u8] = b"/.hushgate/tickets";
@@ -28,34 +33,57 @@ pub(super) struct Own {
 }
 
 /// Answers a request of whoever is `admitted`, if it is for us.
+///
+/// # Errors
+/// What the caller may not have.
 pub(super) fn answer(
     gateway: &Gateway,
     snapshot: &Snapshot,
     head: &Head<'_>,
     admitted: &Admission,
     aside: &Aside,
-) -> Option<Own> {
+) -> Result<Option<Own>, Denied> {
     let (path, query) = split_once(head.target, b'?').unwrap_or((head.target, b""));
-    if path != TICKETS {
-        return None;
+    if !path.starts_with(OURS) {
+        return Ok(None);
     }
     let caller = match admitted {
         Admission::Caller(caller) => caller,
-        Admission::Open if head.method == "OPTIONS" => return Some(preflight(snapshot, aside)),
-        Admission::Awaited | Admission::Open | Admission::PassThrough => return None,
+        Admission::Open if head.method == "OPTIONS" => return Ok(Some(preflight(snapshot, aside))),
+        Admission::Awaited | Admission::Open | Admission::PassThrough => return Ok(None),
     };
+    if path != TICKETS {
+        return Ok(Some(said(404, "404 Not Found", "", &detail("there is nothing here"), aside)));
+    }
     if head.method != "POST" {
         let wrong = "tickets are issued to POST";
-        return Some(said(405, "405 Method Not Allowed", "Allow: POST\r\n", &detail(wrong), aside));
+        return Ok(Some(said(405, "405 Method Not Allowed", "Allow: POST\r\n", &detail(wrong), aside)));
     }
-    Some(ticket(gateway, caller, head, query, aside))
+    // A ticket of no use would be found out only by the WebSocket, which is told no reason.
+    let page = origin(head);
+    let list = snapshot.config.authentication.origins.as_ref();
+    let admitted = if is_allowed(page, list) {
+        caller.admits(SystemTime::now(), Carrier::Ticket, page)
+    } else {
+        Err(Denial::Origin)
+    };
+    admitted.map_err(|denial| Denied { denial, entry: Some(Arc::clone(caller)) })?;
+    Ok(Some(ticket(gateway, caller, head, query, aside)))
+}
+
+/// The longest path of a ticket, in bytes.
+const LONGEST_PATH: usize = 2048;
+
+/// Whether a WebSocket's target can have this path.
+fn can_be_asked_for(path: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    path.starts_with(b"/") && path.len() <= LONGEST_PATH && path.iter().all(is_plain)
 }
 
 /// Issues a ticket.
 fn ticket(gateway: &Gateway, caller: &Entry, head: &Head<'_>, query: &[u8], aside: &Aside) -> Own {
     let path = segments(query).filter(|segment| *decode(segment.name) == *b"path").last();
-    let path =
-        path.map(|path| decode(path.value)).filter(|path| path.starts_with(b"/") && !path.contains(&b'?'));
+    let path = path.map(|path| decode(path.value)).filter(|path| can_be_asked_for(path));
     let Some(path) = path else {
         let wrong = "name the path of the WebSocket: POST /.hushgate/tickets?path=/sockets/…";
         return said(400, "400 Bad Request", "", &detail(wrong), aside);
@@ -67,7 +95,7 @@ fn ticket(gateway: &Gateway, caller: &Entry, head: &Head<'_>, query: &[u8], asid
             body.append(b"{\"ticket\":\"");
             body.append(ticket.as_bytes());
             body.append(format!("\",\"expires_in\":{}}}", LIFETIME.as_secs()).as_bytes());
-            said(200, "200 OK", "Cache-Control: no-store\r\n", &body, aside)
+            said(200, "200 OK", "", &body, aside)
         }
         Err(NoTicket::TooMany) => {
             let wait = format!("Retry-After: {}\r\n", LIFETIME.as_secs());
@@ -108,6 +136,12 @@ fn said(status: u16, line: &str, fields: &str, body: &Wiped, aside: &Aside) -> O
 
 fn head(line: &str, fields: &str, aside: &Aside) -> Wiped {
     let mut bytes = Wiped::with_capacity(512);
-    bytes.append(format!("HTTP/1.1 {line}\r\n{fields}{}Connection: close\r\n", aside.lines()).as_bytes());
+    bytes.append(
+        format!(
+            "HTTP/1.1 {line}\r\n{fields}{}Cache-Control: no-store\r\nConnection: close\r\n",
+            aside.lines()
+        )
+        .as_bytes(),
+    );
     bytes
 }

@@ -34,16 +34,23 @@ struct Kept {
     /// By their digests, so that no ticket stays in memory.
     tickets: HashMap<Digest, Ticket>,
     /// Their digests in the order in which they end, and those that were redeemed behind one that was not.
-    ends: VecDeque<(Instant, Digest)>,
-    /// How many each caller has.
+    ends: VecDeque<End>,
+    /// How many of [`Self::ends`] each caller has.
     held: HashMap<Digest, u32>,
 }
 
 struct Ticket {
+    purpose: Purpose,
+    end: End,
+}
+
+/// When a ticket ends.
+#[derive(Clone, Copy)]
+struct End {
+    at: Instant,
+    ticket: Digest,
     /// The digest of the caller's key.
     caller: Digest,
-    purpose: Purpose,
-    end: Instant,
 }
 
 /// The WebSocket that a ticket opens.
@@ -77,14 +84,13 @@ impl Tickets {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget(now);
         let held = kept.held.get(&caller).copied().unwrap_or(0);
-        // Of those that were redeemed some take a place until their time is over.
         if held >= MOST_OF_ONE || kept.ends.len() >= MOST {
             return Err(NoTicket::TooMany);
         }
         kept.held.insert(caller, held + 1);
-        let end = now + LIFETIME;
-        kept.ends.push_back((end, digest));
-        kept.tickets.insert(digest, Ticket { caller, purpose, end });
+        let end = End { at: now + LIFETIME, ticket: digest, caller };
+        kept.ends.push_back(end);
+        kept.tickets.insert(digest, Ticket { purpose, end });
         Ok(ticket)
     }
 
@@ -92,9 +98,9 @@ impl Tickets {
     /// and otherwise too.
     pub(super) fn redeem(&self, ticket: &[u8], purpose: &Purpose, now: Instant) -> Option<Digest> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = kept.remove(&Digest::of(ticket))?;
+        let ticket = kept.tickets.remove(&Digest::of(ticket))?;
         kept.forget(now);
-        (now < ticket.end && ticket.purpose == *purpose).then_some(ticket.caller)
+        (now < ticket.end.at && ticket.purpose == *purpose).then_some(ticket.end.caller)
     }
 }
 
@@ -102,25 +108,20 @@ impl Kept {
     /// Forgets those whose time is over, and that there were those which were redeemed before the next.
     fn forget(&mut self, now: Instant) {
         let tickets = &self.tickets;
-        let is_over = |(end, digest): &mut (Instant, Digest)| *end <= now || !tickets.contains_key(digest);
+        let is_over = |end: &mut End| end.at <= now || !tickets.contains_key(&end.ticket);
         let mut over = Vec::new();
-        while let Some((_, digest)) = self.ends.pop_front_if(is_over) {
-            over.push(digest);
+        while let Some(end) = self.ends.pop_front_if(is_over) {
+            over.push(end);
         }
-        for digest in over {
-            self.remove(&digest);
+        for End { ticket, caller, .. } in over {
+            self.tickets.remove(&ticket);
+            let left = self.held.get(&caller).map_or(0, |held| held.saturating_sub(1));
+            if left == 0 {
+                self.held.remove(&caller);
+            } else {
+                self.held.insert(caller, left);
+            }
         }
-    }
-
-    fn remove(&mut self, digest: &Digest) -> Option<Ticket> {
-        let ticket = self.tickets.remove(digest)?;
-        let left = self.held.get(&ticket.caller).map_or(0, |held| held.saturating_sub(1));
-        if left == 0 {
-            self.held.remove(&ticket.caller);
-        } else {
-            self.held.insert(ticket.caller, left);
-        }
-        Some(ticket)
     }
 }
 
@@ -171,7 +172,13 @@ mod tests {
         }
         assert_eq!(issue(alice(), now), Some(NoTicket::TooMany));
         assert_eq!(issue(alice(), now + LIFETIME), None, "their time is over");
-        for number in 1..MOST {
+        // Whoever redeems its tickets behind one that it keeps has no more of them.
+        for _ in 1..MOST_OF_ONE {
+            let ticket = tickets.issue(alice(), purpose("/s", None), now + LIFETIME).unwrap();
+            assert!(tickets.redeem(ticket.as_bytes(), &purpose("/", None), now + LIFETIME).is_none());
+        }
+        assert_eq!(issue(alice(), now + LIFETIME), Some(NoTicket::TooMany));
+        for number in usize::try_from(MOST_OF_ONE).unwrap()..MOST {
             assert_eq!(issue(Digest::of(&number.to_be_bytes()), now + LIFETIME), None);
         }
         assert_eq!(issue(Digest::of(b"bob"), now + LIFETIME), Some(NoTicket::TooMany));

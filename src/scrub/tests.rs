@@ -94,6 +94,9 @@ fn what_we_made_ourselves_stands_anywhere() {
         hides(&text.replace("{}", &format!("‹{made}›")));
     }
     hides("\"GET /x?k=‹hgk_0123456789abcdef› HTTP/1.1\" Bearer ‹hgk_0123456789abcdef0›");
+    hides(
+        "GET /s?ticket=‹hgt_000000000000000000000000000000000QKVBn2›&a=1 {\"ticket\":\"‹hgt_0123456789abcdef0›\"}",
+    );
     let given = scrubbed(&Names::default(), &[made.as_bytes()]);
     assert_eq!(given.found, [format!("hgk_={made}")]);
 }

@@ -47,6 +47,7 @@ pub(super) fn failed(option: &'static str, address: SocketAddr, error: &io::Erro
 pub(super) fn for_clients(listener: tokio::net::TcpListener) -> io::Result<AsyncFd<TcpListener>> {
     let listener = listener.into_std()?;
     connection::watch_for_vanished_peer(&listener);
+    connection::watch_for_lost_peer(&listener, Some(connection::ANSWER_PAUSE));
     // Small frames must not wait for each other.
     SockRef::from(&listener).set_tcp_nodelay(true)?;
     AsyncFd::with_interest(listener, Interest::READABLE)

@@ -189,8 +189,7 @@ fn every_carrier_is_let_in_or_not_as_the_keyring_says() {
             let before = upstream.received().len();
             let is_in = is_let_in(&gateway, by, presented, fields);
             // Whoever gets no ticket asks for no WebSocket.
-            let gets_ticket = matches!(outcome, "upgraded" | "carrier_not_allowed");
-            let is_plain = by == By::Bearer || by == By::Ticket && !gets_ticket;
+            let is_plain = by == By::Bearer || by == By::Ticket && outcome != "upgraded";
             let line = gateway.event(if is_plain { "request" } else { "handshake" });
             let _ = writeln!(table, "{} | {name} | {} | {outcome}", by.word(), line["status"]);
             let logged = if by == By::Bearer && outcome == "upgraded" { "served" } else { outcome };

@@ -14,6 +14,9 @@ const OPEN_PATHS: [&str; 4] = ["/alive", "/health", "/ready", "/server_info"];
 const DENY_PATHS: [&str; 3] =
     ["/api/auth/workspace-session", "/api/conversations/*/runtime/credentials", "/api/vscode/url"];
 
+/// The parameter by which tickets are presented.
+pub(super) const TICKET: &str = "ticket";
+
 /// Who decides, before it is known by what.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decides {
@@ -71,7 +74,7 @@ pub(super) fn authentication(
             deny_paths: deny_paths.unwrap_or_else(denied_unless_configured),
             first_message: first_message.unwrap_or(FirstMessage::Accept),
             subprotocol_prefixes: subprotocol_prefixes.unwrap_or_default(),
-            ticket_parameters: vec!["ticket".to_owned()],
+            ticket_parameters: vec![TICKET.to_owned()],
         }),
         (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
     };

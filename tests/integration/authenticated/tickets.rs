@@ -105,11 +105,23 @@ fn whoever_asks_wrongly_is_told_what_to_write() {
         "/.hushgate/tickets?path=",
         "/.hushgate/tickets?path=s",
         "/.hushgate/tickets?path=/s%3Fa",
+        "/.hushgate/tickets?path=/s%20a",
+        &format!("/.hushgate/tickets?path=/{}", "s".repeat(2048)),
     ] {
         let answer = asked(&gateway, target, &[&key]);
         assert_eq!(answer.status(), 400, "{target}");
         assert!(answer.text().contains("POST /.hushgate/tickets?path=/"), "{}", answer.text());
     }
+    for target in ["/.hushgate/", "/.hushgate/tickets/", "/.hushgate/status"] {
+        assert_eq!(asked(&gateway, target, &[&key]).status(), 404, "{target}");
+        assert_eq!(asked(&gateway, target, &[]).status(), 401, "{target}");
+    }
+    let evil = ["Origin: https://evil.example", &key];
+    assert_eq!(
+        asked(&gateway, "/.hushgate/tickets?path=/s", &evil).status(),
+        401,
+        "a page that is not listed"
+    );
     let answer = gateway.exchange(head("GET /.hushgate/tickets?path=/s", &[&key]));
     assert_eq!((answer.status(), answer.head.value("allow")), (405, Some("POST")));
     assert_eq!(asked(&gateway, "/.hushgate/tickets?path=/s", &[]).status(), 401);
