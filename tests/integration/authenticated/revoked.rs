@@ -189,12 +189,23 @@ fn a_file_that_is_being_written_is_not_taken_over() {
     let upstream = server();
     let gateway = Setup::before(&upstream).requiring(&both()).start();
     let mut alice = open(&gateway, CANARY);
-    for _ in 0..40 {
-        let file = fs::File::create(gateway.file("keyring.toml")).unwrap();
-        std::thread::sleep(Duration::from_millis(20));
-        std::io::Write::write_all(&mut &file, both().as_bytes()).unwrap();
+    let mut told = 0;
+    while told < 40 {
+        let (empty, ()) = timed(|| {
+            let file = fs::File::create(gateway.file("keyring.toml")).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            std::io::Write::write_all(&mut &file, both().as_bytes()).unwrap();
+        });
         std::thread::sleep(Duration::from_millis(30));
-        assert!(is_alive(&mut alice));
+        if empty < Duration::from_millis(80) {
+            told += 1;
+            assert!(is_alive(&mut alice));
+        } else {
+            // On a busy machine it was at rest for as long as it takes to be taken over.
+            let is_back = || gateway.exchange(head("GET /a", &[&field(CANARY)])).status() == 200;
+            eventually("alice is let in again", is_back);
+            alice = open(&gateway, CANARY);
+        }
     }
 }
 
