@@ -45,7 +45,8 @@ impl Value<'_> {
 impl<'a> Presented<'a> {
     /// Gathers what a head presents: the parameter, raw and decoded; the credential field, without
     /// its prefix; `Authorization` without its scheme; entries of `Sec-WebSocket-Protocol`, and
-    /// what is behind a prefix in them or decoded; and cookies by their name. Where we decide, a ticket too. What is shorter than eight bytes is left out.
+    /// what is behind a prefix in them or decoded; and cookies by their name. Where we decide, a ticket too. What
+    /// is shorter than eight bytes is left out.
     pub fn of(head: &Head<'a>, rules: &config::Handshake, require: Option<&config::Require>) -> Self {
         let mut found = Self::default();
         let query = query::split_once(head.target, b'?').map_or(&[][..], |(_, query)| query);
