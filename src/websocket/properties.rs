@@ -4,7 +4,7 @@
 use super::Frames;
 
 #[cfg(test)]
-mod generated;
+pub(super) mod generated;
 
 /// Follows a whole stream in pieces of the given lengths, over and over; zero counts as one.
 fn followed(stream: &[u8], pieces: &[u8]) -> Frames {

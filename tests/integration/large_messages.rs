@@ -13,16 +13,14 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    any_bytes::plan::header,
-    harness::{
-        CANARY, Gateway, SWITCHING,
-        crowd::{self, Entrance, Socket},
-        measured,
-        pattern::Pattern,
-        setup::Setup,
-        tls,
-    },
+use crate::harness::{
+    CANARY, Gateway, SWITCHING,
+    crowd::{self, Entrance, Socket},
+    frames::header,
+    measured,
+    pattern::Pattern,
+    setup::Setup,
+    tls,
 };
 
 /// How much a large message is.

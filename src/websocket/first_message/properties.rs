@@ -78,15 +78,11 @@ fn naive(stream: &[u8]) -> Result<Naive, Undecided> {
     let (mut control, mut held, mut text, mut rest) = (Vec::new(), Vec::new(), Vec::new(), stream);
     let mut fragments = 0;
     while let Some(Header { first, second, length, mask, payload }) = header(rest) {
+        let header = rest.len() - payload.len();
         let payload = usize::try_from(length).ok().and_then(|length| payload.get(..length));
         let Some(payload) = payload.filter(|_| !is_unfit(rest)) else { break };
         let opcode = first & 0x0f;
         let is_last = first & 0x80 != 0;
-        let header = match second & 0x7f {
-            126 => 8,
-            127 => 14,
-            _ => 6,
-        };
         let (frame, behind) = rest.split_at(header + payload.len());
         match (opcode, second & 0x7f) {
             (9 | 10, ..=125) if is_last => control.extend_from_slice(frame),

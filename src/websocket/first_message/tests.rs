@@ -1,22 +1,10 @@
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::FileFailurePersistence};
 
 use super::{Authentication, FirstMessage, Look, Redundant, Step, Unfit, properties::taking_out_is_sound};
-use crate::secret::Wiped;
-
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+use crate::{secret::Wiped, websocket::properties::generated};
 
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match u8::try_from(payload.len()) {
-        Ok(short @ 0..=125) => bytes.push(0x80 | short),
-        _ => {
-            bytes.push(0x80 | 126);
-            bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
-    }
-    bytes.extend(MASK);
-    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    bytes
+    generated::frame(first, Some([0x37, 0xfa, 0x21, 0x3d]), payload)
 }
 
 fn text(payload: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*, sample::select, test_runner::FileFai
 use super::{followed, following_is_sound};
 
 /// One frame (RFC 6455 section 5.2), masked or not.
-fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+pub(in crate::websocket) fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     let bit = if mask.is_some() { 0x80 } else { 0 };
     let mut bytes = vec![first];
     match payload.len() {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
+use crate::harness::frames::header;
+
 /// One thing that a side does.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -151,17 +153,6 @@ fn act(step: &Step, is_masked: bool, random: &mut u64) -> Act {
         Step::Torn => [header(0x82, 1 << 40, is_masked), mask, some(10)].concat(),
         Step::Pause(milliseconds) => return Act::Pause(Duration::from_millis(*milliseconds)),
     })
-}
-
-/// The first bytes of a frame, up to its mask.
-pub(crate) fn header(first: u8, length: usize, is_masked: bool) -> Vec<u8> {
-    let bit = if is_masked { 0x80 } else { 0 };
-    let wide = u64::try_from(length).unwrap().to_be_bytes();
-    match length {
-        0..=125 => vec![first, bit | wide[7]],
-        126..=65_535 => vec![first, bit | 126, wide[6], wide[7]],
-        _ => [&[first, bit | 127], &wide[..]].concat(),
-    }
 }
 
 /// All bytes that acts write.

@@ -1,18 +1,22 @@
-//! Frames, as a client sends them.
+//! Frames, as peers send them.
 
 /// What masks them.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A masked frame that begins with `first`, whose payload is no longer than 65,535 bytes.
-pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match u8::try_from(payload.len()) {
-        Ok(short @ 0..=125) => bytes.push(0x80 | short),
-        _ => {
-            bytes.push(0x80 | 126);
-            bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
+/// The first bytes of a frame, up to its mask.
+pub(crate) fn header(first: u8, length: usize, is_masked: bool) -> Vec<u8> {
+    let bit = if is_masked { 0x80 } else { 0 };
+    let wide = u64::try_from(length).unwrap().to_be_bytes();
+    match length {
+        0..=125 => vec![first, bit | wide[7]],
+        126..=65_535 => vec![first, bit | 126, wide[6], wide[7]],
+        _ => [&[first, bit | 127], &wide[..]].concat(),
     }
+}
+
+/// A masked frame that begins with `first`.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = header(first, payload.len(), true);
     bytes.extend(MASK);
     bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     bytes
