@@ -41,6 +41,7 @@ use crate::{
 mod adapter;
 mod callers;
 pub mod connection;
+mod counts;
 mod downstream;
 mod edge;
 mod first_message;
@@ -285,6 +286,12 @@ impl Gateway {
     fn is_draining(&self) -> bool {
         // Nearly every request finds that nothing has changed, and then takes no lock.
         self.phase.has_changed().unwrap_or(true) && *self.phase.borrow() >= Phase::Draining
+    }
+
+    /// Ready once the process is on its way to its end.
+    async fn draining(&self) {
+        let mut phase = self.phase();
+        drop(phase.wait_for(|phase| *phase >= Phase::Draining).await);
     }
 
     /// Ready when what is still open has to end.

@@ -73,10 +73,10 @@ pub fn watch_for_lost_peer<S: AsFd>(socket: &S, patience: Option<Duration>) {
 pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpAddr>, place: Place) {
     let is_tls = matches!(transport, Transport::Tls(_));
     let mut downstream = Downstream::new(transport);
-    let (mut phase, end) = (gateway.phase(), gateway.phase());
+    let (end, draining) = (gateway.phase(), Arc::clone(&gateway));
     let mut interruptions = Interruptions {
         timer: pin!(sleep_until(Instant::now())),
-        draining: pin!(async { drop(phase.wait_for(|phase| *phase >= Phase::Draining).await) }),
+        draining: pin!(async { draining.draining().await }),
         cut: pin!(relay::cut(&end)),
     };
     let mut wait = None;
@@ -296,7 +296,7 @@ async fn answer(gateway: &Gateway, snapshot: &Snapshot, mut downstream: Downstre
 }
 
 /// Writes the last that a client is told. Who does not even read it holds its place no longer.
-async fn tell_last(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> bool {
+pub(super) async fn tell_last(gateway: &Gateway, downstream: &mut Downstream, bytes: &[u8]) -> bool {
     timeout(LAST_ANSWER, gateway.tell(downstream, bytes)).await.unwrap_or(false)
 }
 

@@ -3,11 +3,11 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot,
-    connection::{judge, stop},
+    connection::{judge, stop, tell_last},
     downstream::Taken,
     edge::{Decided, Going, Stopped},
     takeover::{Gone, Held, agree, relay, revoked, watched},
@@ -16,7 +16,6 @@ use crate::{
     access_log::{Event, Outcome},
     authenticate::Denial,
     handshake::{Accept, Hop},
-    phase::Phase,
     secret::Credential,
     websocket::{
         explained_close_for_client,
@@ -32,9 +31,6 @@ const FAILED: (u16, &str) = (4001, "Authentication failed");
 
 /// What a client is told that may be let in another time (IANA's registry of close codes).
 const LATER: (u16, &str) = (1013, "Try again later");
-
-/// How long what a client is told at last may take to be written.
-const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// Who has yet to say who it is.
 pub(super) struct Stranger {
@@ -68,7 +64,7 @@ pub(super) async fn run(
         heard = timeout(DEADLINE, hear(&gateway, &mut downstream, &accept, &mut told)) => {
             heard.unwrap_or(Err(Outcome::Denied(Denial::FirstMessageTimeout)))
         }
-        () = draining(&gateway) => Err(Outcome::Cut),
+        () = gateway.draining() => Err(Outcome::Cut),
     };
     drop((waits, counted));
     let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
@@ -143,12 +139,14 @@ async fn hear(
             Step::Part | Step::Pong => {}
             Step::Ping(reply) => {
                 *told = Told::Part;
-                send(downstream, reply.as_bytes()).await?;
+                if !gateway.tell(downstream, reply.as_bytes()).await {
+                    return Err(Outcome::ClientClosed);
+                }
                 *told = Told::Whole;
             }
             Step::Close(reply) => {
                 *told = Told::Part;
-                send(downstream, reply.as_bytes()).await?;
+                let _ = gateway.tell(downstream, reply.as_bytes()).await;
                 return Err(Outcome::ClientClosed);
             }
             Step::Whole => {
@@ -157,14 +155,6 @@ async fn hear(
             }
         }
     }
-}
-
-async fn send(downstream: &mut Downstream, frame: &[u8]) -> Result<(), Outcome> {
-    let sent = async {
-        downstream.write_all(frame).await?;
-        downstream.flush().await
-    };
-    sent.await.map_err(|_| Outcome::ClientClosed)
 }
 
 /// Decides about the handshake again, as if it had presented the credential itself.
@@ -202,17 +192,5 @@ async fn dismiss(gateway: &Gateway, snapshot: &Snapshot, downstream: &mut Downst
         | Outcome::Withheld => LATER,
         Outcome::Denied(_) | Outcome::Refused(_) | Outcome::Revoked => FAILED,
     };
-    // Whoever does not read it holds its place no longer.
-    let frame = explained_close_for_client(code, reason);
-    tokio::select! {
-        biased;
-        _ = timeout(LAST_WORD, send(downstream, &frame)) => {}
-        () = gateway.cut() => {}
-    }
-}
-
-/// Ready once the process is on its way to its end.
-async fn draining(gateway: &Gateway) {
-    let mut phase = gateway.phase();
-    drop(phase.wait_for(|phase| *phase >= Phase::Draining).await);
+    let _ = tell_last(gateway, downstream, &explained_close_for_client(code, reason)).await;
 }

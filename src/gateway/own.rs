@@ -32,7 +32,12 @@ pub(super) struct Own {
     pub(super) bytes: Wiped,
 }
 
-/// Answers a request of whoever is `admitted`, if it is for us.
+/// Whether a request for this target is for us.
+pub(super) fn is_ours(target: &[u8]) -> bool {
+    target.starts_with(OURS)
+}
+
+/// Answers a request of whoever is `admitted` that is for us, unless it needs nobody to be known.
 ///
 /// # Errors
 /// What the caller may not have.
@@ -44,9 +49,6 @@ pub(super) fn answer(
     aside: &Aside,
 ) -> Result<Option<Own>, Denied> {
     let (path, query) = split_once(head.target, b'?').unwrap_or((head.target, b""));
-    if !path.starts_with(OURS) {
-        return Ok(None);
-    }
     let caller = match admitted {
         Admission::Caller(caller) => caller,
         Admission::Open if head.method == "OPTIONS" => return Ok(Some(preflight(snapshot, aside))),

@@ -14,6 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::counts::Counts;
 use crate::secret::{Digest, Wiped, issued};
 
 /// How long one can be redeemed.
@@ -36,7 +37,7 @@ struct Kept {
     /// Their digests in the order in which they end, and those that were redeemed behind one that was not.
     ends: VecDeque<End>,
     /// How many of [`Self::ends`] each caller has.
-    held: HashMap<Digest, u32>,
+    held: Counts<Digest>,
 }
 
 struct Ticket {
@@ -83,11 +84,9 @@ impl Tickets {
         let digest = Digest::of(ticket.as_bytes());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget(now);
-        let held = kept.held.get(&caller).copied().unwrap_or(0);
-        if held >= MOST_OF_ONE || kept.ends.len() >= MOST {
+        if kept.ends.len() >= MOST || !kept.held.take(caller, MOST_OF_ONE) {
             return Err(NoTicket::TooMany);
         }
-        kept.held.insert(caller, held + 1);
         let end = End { at: now + LIFETIME, ticket: digest, caller };
         kept.ends.push_back(end);
         kept.tickets.insert(digest, Ticket { purpose, end });
@@ -115,12 +114,7 @@ impl Kept {
         }
         for End { ticket, caller, .. } in over {
             self.tickets.remove(&ticket);
-            let left = self.held.get(&caller).map_or(0, |held| held.saturating_sub(1));
-            if left == 0 {
-                self.held.remove(&caller);
-            } else {
-                self.held.insert(caller, left);
-            }
+            self.held.give_back(caller);
         }
     }
 }
@@ -184,6 +178,6 @@ mod tests {
         assert_eq!(issue(Digest::of(b"bob"), now + LIFETIME), Some(NoTicket::TooMany));
         tickets.0.lock().unwrap().forget(now + 2 * LIFETIME);
         let kept = tickets.0.lock().unwrap();
-        assert_eq!((kept.tickets.len(), kept.ends.len(), kept.held.len()), (0, 0, 0));
+        assert!(kept.tickets.is_empty() && kept.ends.is_empty() && kept.held.is_empty());
     }
 }

@@ -1,12 +1,11 @@
 //! The sockets whose first message has yet to say who their caller is: how many there may be.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::limiter::Source;
+use super::{counts::Counts, limiter::Source};
 use crate::config::Limits;
 
 /// Counts them, in all and by address.
@@ -16,8 +15,8 @@ pub(super) struct Unverified(Arc<Mutex<Waiting>>);
 #[derive(Default)]
 struct Waiting {
     all: usize,
-    /// Nobody is in it who does not wait, so it is no longer than there may be sockets.
-    by_source: HashMap<Source, usize>,
+    /// No longer than there may be sockets.
+    by_source: Counts<Source>,
 }
 
 /// The place of one such socket, until it is dropped.
@@ -35,12 +34,9 @@ impl Unverified {
         if waiting.all >= limits.unverified_sockets {
             return None;
         }
-        if let Some(source) = source {
-            let count = waiting.by_source.get(&source).copied().unwrap_or(0);
-            if count >= limits.unverified_sockets_per_address {
-                return None;
-            }
-            waiting.by_source.insert(source, count + 1);
+        let most = u32::try_from(limits.unverified_sockets_per_address).unwrap_or(u32::MAX);
+        if source.is_some_and(|source| !waiting.by_source.take(source, most)) {
+            return None;
         }
         waiting.all += 1;
         Some(Waits { unverified: self.clone(), source })
@@ -55,12 +51,8 @@ impl Drop for Waits {
     fn drop(&mut self) {
         let mut waiting = self.unverified.lock();
         waiting.all = waiting.all.saturating_sub(1);
-        let Some(source) = self.source else { return };
-        let left = waiting.by_source.get(&source).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            waiting.by_source.remove(&source);
-        } else {
-            waiting.by_source.insert(source, left);
+        if let Some(source) = self.source {
+            waiting.by_source.give_back(source);
         }
     }
 }

@@ -86,9 +86,7 @@ impl Answer {
             return Ok(Some(Self { status, head, rest, body }));
         }
     }
-}
 
-impl Answer {
     /// Whether a 101 agrees to what we have agreed to: the handshake, and nothing beside it
     /// (RFC 6455 section 4.1).
     pub(super) fn is_agreed(&self, accept: &Accept) -> bool {
