@@ -7,7 +7,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-pub use self::keyring::{IndexKey, Keyring};
+pub use self::{
+    cookies::{NoSigningKeys, SigningKeys},
+    keyring::{IndexKey, Keyring},
+};
 use crate::{
     config::{
         self, FirstMessage, Mode, Origins, Require,
@@ -19,6 +22,7 @@ use crate::{
     },
 };
 
+pub mod cookies;
 mod keyring;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -182,6 +186,9 @@ pub fn admit(
             && !is_denied;
         return if is_awaited { Ok(Admission::Awaited) } else { Err(Denial::Missing.into()) };
     };
+    if carrier == Carrier::Cookie && !may_use_cookies(head, examined.kind, authentication) {
+        return Err(Denial::Origin.into());
+    }
     // Visible ASCII, so that a digest means the same by every carrier.
     let is_usable = !credential.is_empty() && credential.iter().all(u8::is_ascii_graphic);
     let Some(entry) = Some(credential).filter(|_| is_usable).and_then(find) else {
@@ -221,6 +228,17 @@ pub fn is_allowed(origin: Option<&[u8]>, list: Option<&Origins>) -> bool {
     match (list, origin) {
         (Some(list), Some(origin)) => list.allow(origin),
         (None, _) | (_, None) => true,
+    }
+}
+
+/// Whether a page may use the cookie of its browser, which sends it unasked, whatever page there is.
+///
+/// A page that could read what it gets, or talk on, has to be on the list. Files are shown as well where no
+/// origin is named, as in a frame or as an image.
+fn may_use_cookies(head: &Head<'_>, kind: Kind, rules: &config::Authentication) -> bool {
+    match origin(head) {
+        Some(page) => rules.origins.as_ref().is_some_and(|list| list.allow(page)),
+        None => kind == Kind::Plain,
     }
 }
 

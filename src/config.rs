@@ -34,6 +34,10 @@ mod value;
 /// credential field, and no client may take one away.
 pub(crate) const OUR_PREFIXES: [&str; 3] = ["sec-websocket-", "x-forwarded-", "x-hushgate-"];
 
+/// Where the agent server makes its cookie for the files of a workspace out of its own credential, and takes
+/// it back: denied to all unless callers get cookies of ours instead.
+pub(crate) const MAKES_COOKIES: &str = "/api/auth/workspace-session";
+
 /// A complete, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -167,6 +171,17 @@ pub struct Require {
     pub subprotocol_prefixes: Vec<String>,
     /// The query parameter of an opening handshake that carries a ticket.
     pub ticket_parameters: Vec<String>,
+    /// How callers get cookies, or `None` where a cookie presents nobody.
+    pub cookies: Option<Cookies>,
+}
+
+/// How callers get cookies for the files of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookies {
+    /// The file of the keys that seal them; replicas have the same.
+    pub signing_key_file: PathBuf,
+    /// How long one counts.
+    pub lifetime: Duration,
 }
 
 /// What becomes of an opening handshake that presents nothing.

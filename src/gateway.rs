@@ -41,6 +41,7 @@ use crate::{
 mod adapter;
 mod callers;
 pub mod connection;
+mod cookies;
 mod counts;
 mod downstream;
 mod edge;

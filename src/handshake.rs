@@ -20,9 +20,11 @@ pub use self::{forward::client, opening::Accept, presented::Presented, source::C
 
 mod bearer;
 pub mod chunks;
+pub mod cookie;
 mod forward;
 pub mod head;
 mod opening;
+pub mod path;
 mod presented;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -140,6 +142,8 @@ pub struct Examined<'a> {
 enum Found<'a> {
     /// What follows `Bearer`.
     Bearer(&'a [u8]),
+    /// The value of the cookie.
+    Cookie(&'a [u8]),
     /// The value of a field line.
     Field(&'a [u8]),
     /// What the first message presented.
@@ -156,6 +160,7 @@ impl Found<'_> {
     const fn source(&self) -> CredentialSource {
         match self {
             Self::Bearer(_) => CredentialSource::Bearer,
+            Self::Cookie(_) => CredentialSource::Cookie,
             Self::Field(_) => CredentialSource::Field,
             Self::FirstMessage(_) => CredentialSource::FirstMessage,
             Self::Query(_) => CredentialSource::Query,
@@ -249,7 +254,11 @@ impl<'a> Examined<'a> {
                 self.presented.get_or_insert(Found::Subprotocol(credential));
             }
         }
-        self.presented = self.presented.take().or_else(|| bearer::credential(head).map(Found::Bearer));
+        let in_the_end = || {
+            let cookie = || require.cookies.as_ref().and_then(|_| cookie::presented(head, self.kind));
+            bearer::credential(head).map(Found::Bearer).or_else(|| cookie().map(Found::Cookie))
+        };
+        self.presented = self.presented.take().or_else(in_the_end);
         Ok(())
     }
 
@@ -259,7 +268,7 @@ impl<'a> Examined<'a> {
     pub fn credential(&self, rules: &config::Handshake) -> Option<&[u8]> {
         self.presented.as_ref().map(|found| match found {
             Found::Field(value) => value.strip_prefix(rules.prefix.as_bytes()).unwrap_or_default(),
-            Found::Bearer(credential) => credential,
+            Found::Bearer(credential) | Found::Cookie(credential) => credential,
             Found::FirstMessage(credential)
             | Found::Query(credential)
             | Found::Subprotocol(credential)
@@ -299,7 +308,7 @@ impl<'a> Examined<'a> {
             nominated: &self.nominated,
             withheld: &self.withheld(),
             replaced,
-            subprotocol_prefixes: self.require.map(|require| require.subprotocol_prefixes.as_slice()),
+            require: self.require,
         };
         out.end_to_end(head, rules, hop, &kept);
         out.forwarding(head, hop);
@@ -348,7 +357,13 @@ impl<'a> Examined<'a> {
             (Passage::AsPresented, Some(Found::Field(value))) => Ok(Some(Wiped::copy_of(value))),
             (
                 Passage::AsPresented,
-                Some(Found::Bearer(_) | Found::FirstMessage(_) | Found::Subprotocol(_) | Found::Ticket(_)),
+                Some(
+                    Found::Bearer(_)
+                    | Found::Cookie(_)
+                    | Found::FirstMessage(_)
+                    | Found::Subprotocol(_)
+                    | Found::Ticket(_),
+                ),
             ) => {
                 // Only we look for these, and then ours goes on.
                 Ok(None)

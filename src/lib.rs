@@ -25,7 +25,8 @@
 //!
 //! In `require` the keyring decides. It is part of the snapshot, and read again by itself when its file changes;
 //! [`gateway`] keeps the sockets of each key together, so that whoever a new keyring, or the time, does not let in any
-//! more is told within a second.
+//! more is told within a second. What stands for a key, as a ticket or as a cookie, leads to the same entry. The agent
+//! server's own cookie is exchanged in its answer, by `gateway::cookies`.
 //!
 //! There is a worker for each processor: a thread with a runtime of its own, which keeps a connection
 //! from its first byte to its last, together with its connections upstream. The main thread accepts,

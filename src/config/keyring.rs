@@ -70,14 +70,23 @@ pub enum Carrier {
     Subprotocol,
     /// `Authorization: Bearer`, below `/v1/`.
     Bearer,
+    /// The cookie for the files of a workspace, for which the key was presented before.
+    Cookie,
     /// The first message of a WebSocket.
     FirstMessage,
 }
 
 impl Carrier {
     /// Every one there is.
-    pub const ALL: [Self; 6] =
-        [Self::Query, Self::Ticket, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
+    pub const ALL: [Self; 7] = [
+        Self::Query,
+        Self::Ticket,
+        Self::Field,
+        Self::Subprotocol,
+        Self::Bearer,
+        Self::Cookie,
+        Self::FirstMessage,
+    ];
 
     /// Its word, as it is configured and logged.
     pub const fn label(self) -> &'static str {
@@ -87,6 +96,7 @@ impl Carrier {
             Self::Field => "field",
             Self::Subprotocol => "subprotocol",
             Self::Bearer => "bearer",
+            Self::Cookie => "cookie",
             Self::FirstMessage => "first_message",
         }
     }

@@ -16,17 +16,20 @@ use pingora::{
     upstreams::peer::{HttpPeer, Peer},
 };
 
-use super::{Gateway, Snapshot, downstream::Counters, refuse};
+use super::{Gateway, Snapshot, cookies, downstream::Counters, refuse};
 use crate::{
     access_log::{Event, Outcome},
+    config::keyring,
     handshake::{Refusal, head::elements},
 };
 
 /// What a plain request carries through Pingora, and what Pingora made of it.
 pub(super) struct Exchange {
     pub(super) snapshot: Arc<Snapshot>,
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     counters: Arc<Counters>,
+    /// The caller, if it may have a cookie.
+    cookie_for: Option<Arc<keyring::Entry>>,
     result: Mutex<Answered>,
 }
 
@@ -40,8 +43,13 @@ pub(super) struct Answered {
 }
 
 impl Exchange {
-    pub(super) fn new(snapshot: Arc<Snapshot>, gateway: Arc<Gateway>, counters: Arc<Counters>) -> Self {
-        Self { snapshot, gateway, counters, result: Mutex::default() }
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        gateway: Arc<Gateway>,
+        counters: Arc<Counters>,
+        cookie_for: Option<Arc<keyring::Entry>>,
+    ) -> Self {
+        Self { snapshot, gateway, counters, cookie_for, result: Mutex::default() }
     }
 
     pub(super) fn answered(&self) -> Answered {
@@ -146,6 +154,9 @@ impl ProxyHttp for Adapter {
         response: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        if let Some(exchange) = ctx {
+            cookies::give_ours(response, &exchange.snapshot, exchange.cookie_for.as_deref());
+        }
         let is_given_away = |exchange: &Arc<Exchange>| {
             response.headers.values().any(|value| exchange.snapshot.is_given_away_in(value.as_bytes()))
         };

@@ -95,7 +95,7 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         let snapshot = gateway.snapshot.load_full();
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
         let judged = judge(&gateway, &head, &snapshot, &hop, &mut entry, None);
-        let Going { admitted: Admitted { kind, head, body, subprotocol, .. }, seat } = match judged {
+        let Going { admitted, seat, cookie_for } = match judged {
             Ok(Decided::Goes(going)) => {
                 drop(head);
                 going
@@ -109,6 +109,7 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
             }
             Err(stopped) => return stop(&gateway, &snapshot, downstream, entry, stopped).await,
         };
+        let Admitted { kind, head, body, subprotocol, .. } = admitted;
         downstream = match kind {
             Kind::OpeningHandshake => {
                 let opening = Opening { head, subprotocol };
@@ -118,7 +119,10 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
             Kind::Plain => {
                 let proxy = snapshot.proxies.get(place.worker);
                 let cut = interruptions.cut.as_mut();
-                match plain(&gateway, &snapshot, proxy, downstream, (head, body), &entry, cut).await {
+                let counters = downstream.counters();
+                let exchange =
+                    Exchange::new(Arc::clone(&snapshot), Arc::clone(&gateway), counters, cookie_for);
+                match plain(Arc::new(exchange), proxy, downstream, (head, body), &entry, cut).await {
                     Some(downstream) => downstream,
                     None => return,
                 }
@@ -302,8 +306,7 @@ pub(super) async fn tell_last(gateway: &Gateway, downstream: &mut Downstream, by
 
 /// Hands a plain request to Pingora; gives the connection back when it may serve another.
 async fn plain(
-    gateway: &Arc<Gateway>,
-    snapshot: &Arc<Snapshot>,
+    exchange: Arc<Exchange>,
     proxy: Option<&Arc<HttpProxy<Adapter>>>,
     mut downstream: Downstream,
     (head, body): (Wiped, Body),
@@ -311,8 +314,8 @@ async fn plain(
     cut: Pin<&mut (dyn Future<Output = ()> + Send)>,
 ) -> Option<Downstream> {
     let proxy = proxy?;
+    let (gateway, snapshot) = (&exchange.gateway, &exchange.snapshot);
     downstream.expect_body(body);
-    let exchange = Arc::new(Exchange::new(Arc::clone(snapshot), Arc::clone(gateway), downstream.counters()));
     let mut session = HttpSession::new(Box::new(downstream));
     session.set_pipelined_prefix(BytesMut::from(head.as_bytes()));
     drop(head);

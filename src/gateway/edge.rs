@@ -14,11 +14,10 @@ use super::{
 };
 use crate::{
     access_log::{Event, Outcome},
-    authenticate::{Admission, Denial, Denied, Keyring, admit, origin},
-    config::keyring,
+    authenticate::{Admission, Denial, Denied, Keyring, SigningKeys, admit, origin},
+    config::{MAKES_COOKIES, keyring, keyring::Carrier},
     handshake::{
-        Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head,
-        query::split_once,
+        Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head, path,
     },
     secret::Wiped,
 };
@@ -36,6 +35,8 @@ pub(super) struct Edge {
     mark: Mark,
     /// What the agent server knows us by.
     pub(super) credential: Arc<Wiped>,
+    /// What seals cookies, where callers get some.
+    pub(super) signing_keys: Option<Arc<SigningKeys>>,
 }
 
 /// What becomes of a request that is not stopped.
@@ -53,6 +54,8 @@ pub(super) struct Going {
     pub(super) admitted: Admitted,
     /// The place of a verified caller's socket.
     pub(super) seat: Option<Seat>,
+    /// The caller, if it may have a cookie of ours where the agent server gives it one of its own.
+    pub(super) cookie_for: Option<Arc<keyring::Entry>>,
 }
 
 /// A request that does not.
@@ -113,6 +116,11 @@ pub(super) fn decide(
             Err(denied) => return Err(stopped(gateway, snapshot, head, event, &denied, entry.client)),
         }
     }
+    let cookie_for = match &admission {
+        Admission::Caller(caller) => cookie_for(snapshot, head, caller)
+            .map_err(|denied| stopped(gateway, snapshot, head, event, &denied, entry.client))?,
+        Admission::Awaited | Admission::Open | Admission::PassThrough => None,
+    };
     let passage = match (&admission, &snapshot.edge) {
         (Admission::Awaited, _) => return Ok(Decided::Awaits(Accept::of(head))),
         (Admission::PassThrough, _) => Passage::AsPresented,
@@ -122,8 +130,29 @@ pub(super) fn decide(
         (Admission::Open | Admission::Caller(_), _) => Passage::Bare,
     };
     match examined.write(head, rules, hop, &passage) {
-        Ok(admitted) => Ok(Decided::Goes(Going { admitted, seat })),
+        Ok(admitted) => Ok(Decided::Goes(Going { admitted, seat, cookie_for })),
         Err(refusal) => Err(Stopped::refused(event, refusal)),
+    }
+}
+
+/// The caller, if it may have a cookie.
+///
+/// # Errors
+/// It asks for nothing else, and may not.
+fn cookie_for(
+    snapshot: &Snapshot,
+    head: &Head<'_>,
+    caller: &Arc<keyring::Entry>,
+) -> Result<Option<Arc<keyring::Entry>>, Denied> {
+    if snapshot.edge.as_ref().is_none_or(|edge| edge.signing_keys.is_none()) {
+        return Ok(None);
+    }
+    match caller.admits(SystemTime::now(), Carrier::Cookie, origin(head)) {
+        Ok(()) => Ok(Some(Arc::clone(caller))),
+        Err(denial) if path::of(head.target) == MAKES_COOKIES.as_bytes() && head.method == "POST" => {
+            Err(Denied { denial, entry: Some(Arc::clone(caller)) })
+        }
+        Err(_) => Ok(None),
     }
 }
 
@@ -135,13 +164,22 @@ fn known(
     examined: &Examined<'_>,
     presented: &[u8],
 ) -> Option<Arc<keyring::Entry>> {
-    let keyring = &snapshot.edge.as_ref()?.keyring;
-    let found = if examined.source == CredentialSource::Ticket {
-        let path = split_once(head.target, b'?').map_or(head.target, |(path, _)| path);
-        let purpose = Purpose { path: path.into(), origin: origin(head).map(Into::into) };
-        keyring.of_digest(&gateway.tickets.redeem(presented, &purpose, Instant::now())?)
-    } else {
-        keyring.find(presented)
+    let Edge { keyring, signing_keys, .. } = snapshot.edge.as_ref()?;
+    let found = match examined.source {
+        CredentialSource::Ticket => {
+            let path = path::of(head.target).into();
+            let purpose = Purpose { path, origin: origin(head).map(Into::into) };
+            keyring.of_digest(&gateway.tickets.redeem(presented, &purpose, Instant::now())?)
+        }
+        CredentialSource::Cookie => {
+            keyring.of_digest(&signing_keys.as_ref()?.open(presented, SystemTime::now())?)
+        }
+        CredentialSource::Bearer
+        | CredentialSource::Field
+        | CredentialSource::FirstMessage
+        | CredentialSource::None
+        | CredentialSource::Query
+        | CredentialSource::Subprotocol => keyring.find(presented),
     };
     found.cloned()
 }

@@ -72,7 +72,7 @@ pub(super) async fn run(
         heard.and_then(|credential| introduce(&gateway, &head, &snapshot, &hop, &mut entry, credential));
     drop(head);
     let opened = match going {
-        Ok(Going { admitted, seat }) => {
+        Ok(Going { admitted, seat, .. }) => {
             let opened = tokio::select! {
                 biased;
                 () = revoked(seat.as_ref()) => Err(Outcome::Revoked),

@@ -5,7 +5,7 @@ use std::{io::Write, net::IpAddr};
 use http::HeaderName;
 
 use super::{
-    Hop, Kind, Refusal,
+    Hop, Kind, Refusal, cookie,
     head::{Body, Field, Head, elements, names},
     subprotocol,
 };
@@ -92,8 +92,8 @@ pub(super) struct Kept<'a> {
     pub(super) withheld: &'a [&'a str],
     /// The credential that ours takes the place of. A field that holds it goes no further.
     pub(super) replaced: Option<&'a [u8]>,
-    /// How subprotocols begin that carry a credential; `None` where they may.
-    pub(super) subprotocol_prefixes: Option<&'a [String]>,
+    /// What decides where we do: subprotocols and a cookie that present a caller go no further.
+    pub(super) require: Option<&'a config::Require>,
 }
 
 /// Writes a head.
@@ -130,7 +130,7 @@ impl Writer {
         hop: &Hop<'_>,
         kept: &Kept<'_>,
     ) {
-        let Kept { kind, nominated, withheld, replaced, subprotocol_prefixes } = *kept;
+        let Kept { kind, nominated, withheld, replaced, require } = *kept;
         let believes = is_trusted(hop.peer, hop);
         let holds_replaced = |value: &[u8]| {
             replaced.is_some_and(|credential| memchr::memmem::find(value, credential).is_some())
@@ -157,9 +157,13 @@ impl Writer {
                     && !REPLACED.iter().any(|ours| is_alike(name, ours))
                     && (believes || !is_forwarding(name))
             };
-            let others = subprotocol_prefixes
-                .filter(|_| is_alike(name, "sec-websocket-protocol"))
-                .and_then(|prefixes| subprotocol::without_credentials(value, prefixes));
+            let others = match require {
+                Some(require) if is_alike(name, "sec-websocket-protocol") => {
+                    subprotocol::without_credentials(value, &require.subprotocol_prefixes)
+                }
+                Some(_) if is_alike(name, "cookie") => cookie::others(value),
+                Some(_) | None => None,
+            };
             let has_none = others.as_ref().is_some_and(Vec::is_empty);
             let value = others.as_deref().unwrap_or(value);
             if goes_on && !has_none && !holds_replaced(value) {

@@ -7,6 +7,8 @@ use crate::config::keyring::Carrier;
 pub enum CredentialSource {
     /// `Authorization: Bearer`.
     Bearer,
+    /// The cookie for the files of a workspace.
+    Cookie,
     /// The credential field.
     Field,
     /// The first message of a WebSocket that we answered ourselves.
@@ -26,6 +28,7 @@ impl CredentialSource {
     pub const fn carrier(self) -> Option<Carrier> {
         match self {
             Self::Bearer => Some(Carrier::Bearer),
+            Self::Cookie => Some(Carrier::Cookie),
             Self::Field => Some(Carrier::Field),
             Self::FirstMessage => Some(Carrier::FirstMessage),
             Self::None => None,
@@ -39,6 +42,7 @@ impl CredentialSource {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
+            Self::Cookie => "cookie",
             Self::Field => "field",
             Self::FirstMessage => "first_message",
             Self::None => "none",

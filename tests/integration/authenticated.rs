@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use base64::Engine;
+use self::carriers::{By, ask, subprotocol};
+use crate::harness::{CANARY, OURS, SWITCHING, Upstream, head, opening, setup::Setup};
 
-use crate::harness::{
-    CANARY, Gateway, OURS, SWITCHING, Upstream, frames, head, http::Answer, opening, setup::Setup,
-};
-
+mod carriers;
+mod cookies;
 mod first_message;
 mod origins_and_paths;
 mod revoked;
@@ -28,7 +27,8 @@ fn key(name: &str, credential: &str, more: &str) -> String {
     format!("[[key]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", digest(credential))
 }
 
-/// Echoes sockets, and answers plain requests with the head that it received.
+/// Echoes sockets, gives its own credential away as a cookie where the agent server does, and answers every other
+/// plain request with the head that it received.
 fn server() -> Upstream {
     Upstream::playing(|stream, _| {
         loop {
@@ -37,6 +37,11 @@ fn server() -> Upstream {
                 return crate::harness::upstream::echo_on(stream, SWITCHING);
             }
             stream.take_body(&head)?;
+            if head.0.starts_with("POST /api/auth/workspace-session ") {
+                let given = head.value("x-session-api-key").unwrap_or_default();
+                stream.send(cookies::answer(given))?;
+                continue;
+            }
             stream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", head.0.len(), head.0))?;
         }
     })
@@ -48,164 +53,6 @@ fn field(credential: &str) -> String {
 
 const PAST: &str = "2020-01-01T00:00:00Z";
 const FUTURE: &str = "2100-01-01T00:00:00Z";
-
-/// How a credential is presented.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
-    Bearer,
-    Field,
-    FirstMessage,
-    Query,
-    Subprotocol,
-    Ticket,
-}
-
-impl By {
-    const ALL: [Self; 6] =
-        [Self::Query, Self::Ticket, Self::Field, Self::Subprotocol, Self::Bearer, Self::FirstMessage];
-
-    /// The word of the keyring and of the log.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Bearer => "bearer",
-            Self::Field => "field",
-            Self::FirstMessage => "first_message",
-            Self::Query => "query",
-            Self::Subprotocol => "subprotocol",
-            Self::Ticket => "ticket",
-        }
-    }
-}
-
-/// A subprotocol that carries a credential, as Kubernetes has it.
-fn subprotocol(credential: &str) -> String {
-    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(credential);
-    format!("base64url.bearer.authorization.k8s.io.{encoded}")
-}
-
-/// Opens a WebSocket with a credential, or asks what that carrier is for. Whoever is not let in is told no more than the agent server tells.
-#[track_caller]
-fn is_let_in(gateway: &Gateway, by: By, credential: &str, fields: &[&str]) -> bool {
-    if by == By::FirstMessage {
-        let mut socket = gateway.send(opening("/sockets/events/1", fields));
-        if socket.take_head().unwrap().status() == 101 {
-            socket.send(frames::authentication(credential)).unwrap();
-            return revoked::is_alive(&mut socket);
-        }
-        return false;
-    }
-    let mut ticket = None;
-    if by == By::Ticket {
-        ticket = tickets::issued(gateway, "/sockets/events/1", credential, fields);
-        if ticket.is_none() {
-            return false;
-        }
-    }
-    let is_handshake = by != By::Bearer;
-    let answer = ask(gateway, is_handshake, by, ticket.as_deref().unwrap_or(credential), fields);
-    let is_in = matches!(answer.status(), 101 | 200);
-    if !is_in && !is_handshake {
-        assert_eq!((answer.status(), answer.text()), (401, "{\"detail\":\"Unauthorized\"}"));
-    } else if !is_in {
-        assert_eq!(answer.head.0, "HTTP/1.1 403 \r\ncontent-length: 0\r\nConnection: close\r\n\r\n");
-    }
-    is_in
-}
-
-/// Presents a credential in an opening handshake, or in a plain request.
-fn ask(gateway: &Gateway, is_handshake: bool, by: By, credential: &str, fields: &[&str]) -> Answer {
-    let line = match by {
-        By::Bearer => format!("Authorization: Bearer {credential}"),
-        By::Subprotocol => format!("Sec-WebSocket-Protocol: {}, chat", subprotocol(credential)),
-        By::Field | By::FirstMessage | By::Query | By::Ticket => field(credential),
-    };
-    let mut fields = fields.to_vec();
-    let target = match by {
-        By::Bearer => {
-            fields.push(&line);
-            "/v1/models".to_owned()
-        }
-        By::Field | By::Subprotocol => {
-            fields.push(&line);
-            "/sockets/events/1".to_owned()
-        }
-        By::FirstMessage => unreachable!("it has no place in a head"),
-        By::Ticket => format!("/sockets/events/1?ticket={credential}"),
-        By::Query => format!("/sockets/events/1?session_api_key={credential}"),
-    };
-    let request =
-        if is_handshake { opening(&target, &fields) } else { head(&format!("GET {target}"), &fields) };
-    let mut client = gateway.send(request);
-    let head = client.take_head().unwrap();
-    let body = if head.status() == 101 { Vec::new() } else { client.take_body(&head).unwrap() };
-    Answer { head, body }
-}
-
-/// Every carrier against every reason not to be let in, and what the log says of it.
-#[test]
-fn every_carrier_is_let_in_or_not_as_the_keyring_says() {
-    let upstream = server();
-    let only = |by| if by == By::Field { "carriers = [\"query\"]" } else { "carriers = [\"field\"]" };
-    let mut table = String::new();
-    for by in By::ALL {
-        for (name, more, presented, fields, outcome) in [
-            ("good", "", CANARY, &[][..], "upgraded"),
-            (
-                "good, from its page",
-                "origins = [\"https://app.example\"]",
-                CANARY,
-                &["Origin: https://app.example"],
-                "upgraded",
-            ),
-            (
-                "good, in its time",
-                &format!("not_before = {PAST}\nexpires = {FUTURE}"),
-                CANARY,
-                &[],
-                "upgraded",
-            ),
-            ("wrong", "", "wrong-credential", &[], "credential_unknown"),
-            ("its digest", "", &digest(CANARY), &[], "credential_unknown"),
-            ("empty", "", "", &[], "credential_unknown"),
-            ("expired", &format!("expires = {PAST}"), CANARY, &[], "credential_expired"),
-            ("not yet valid", &format!("not_before = {FUTURE}"), CANARY, &[], "credential_not_yet_valid"),
-            ("by another carrier", only(by), CANARY, &[], "carrier_not_allowed"),
-            (
-                "from another page",
-                "origins = [\"https://app.example\"]",
-                CANARY,
-                &["Origin: https://evil.example"],
-                "origin_not_allowed",
-            ),
-            (
-                "from no page of a name",
-                "origins = [\"https://app.example\"]",
-                CANARY,
-                &["Origin: null"],
-                "origin_not_allowed",
-            ),
-        ] {
-            let gateway = Setup::before(&upstream).requiring(&key("alice", CANARY, more)).start();
-            let before = upstream.received().len();
-            let is_in = is_let_in(&gateway, by, presented, fields);
-            // Whoever gets no ticket asks for no WebSocket.
-            let is_plain = by == By::Bearer || by == By::Ticket && outcome != "upgraded";
-            let line = gateway.event(if is_plain { "request" } else { "handshake" });
-            let _ = writeln!(table, "{} | {name} | {} | {outcome}", by.word(), line["status"]);
-            let logged = if by == By::Bearer && outcome == "upgraded" { "served" } else { outcome };
-            assert_eq!(line["outcome"], logged, "{by:?}, {name}");
-            assert_eq!(is_in, outcome == "upgraded", "{by:?}, {name}");
-            assert_eq!(
-                line["credential_source"],
-                if by == By::Ticket && is_plain { "field" } else { by.word() }
-            );
-            let is_known = outcome != "credential_unknown";
-            assert_eq!(line["caller"].as_str(), is_known.then_some("alice"), "{by:?}, {name}");
-            assert_eq!(upstream.received().len() - before, usize::from(is_in), "{by:?}, {name}: upstream");
-        }
-    }
-    crate::harness::measured(&format!("who gets in\n{table}"));
-}
 
 #[test]
 fn the_agent_server_gets_our_credential_and_the_name_and_never_the_key() {

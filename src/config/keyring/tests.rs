@@ -36,7 +36,7 @@ fn every_key_is_read() {
         "[[key]]\nname = \"ci-1.x_Y\"\nsha256 = \"{ABC}\"\n\n[[key]]\nname = \"b\"\nsha256 = \"{}\"\n\
          not_before = \"2026-01-01T00:00:00+00:00\"\nexpires = 2026-01-01T01:00:01.5-01:00\n\
          origins = [\"https://app.example\"]\nmax_sockets = 1\n\
-         carriers = [\"query\", \"ticket\", \"field\", \"subprotocol\", \"bearer\", \"first_message\"]\n",
+         carriers = [\"query\", \"ticket\", \"field\", \"subprotocol\", \"bearer\", \"cookie\", \"first_message\"]\n",
         upper.replace("BA78", "BA79"),
     );
     let [first, second] = <[Entry; 2]>::try_from(entries(&text)).unwrap();

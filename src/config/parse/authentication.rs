@@ -1,18 +1,20 @@
 //! Who decides about a caller, by what, and which keys that demands or forbids.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::super::{
-    Authentication, DeniedPath, FirstMessage, Mode, OpenPath, Origins, Require, document::Section, origins,
-    paths, value,
+    Authentication, Cookies, DeniedPath, FirstMessage, MAKES_COOKIES, Mode, OpenPath, Origins, Require,
+    document::Section, origins, paths, value,
 };
 
 /// What anybody may read unless configured: what the agent server itself shows to anybody.
 const OPEN_PATHS: [&str; 4] = ["/alive", "/health", "/ready", "/server_info"];
 
 /// What nobody reaches unless configured: where the agent server hands its own credential out.
-const DENY_PATHS: [&str; 3] =
-    ["/api/auth/workspace-session", "/api/conversations/*/runtime/credentials", "/api/vscode/url"];
+const DENY_PATHS: [&str; 2] = ["/api/conversations/*/runtime/credentials", "/api/vscode/url"];
+
+/// How long a cookie counts unless configured: a day of work.
+const COOKIE_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The parameter by which tickets are presented.
 pub(super) const TICKET: &str = "ticket";
@@ -60,25 +62,39 @@ pub(super) fn authentication(
     let first_message = table.text("first_message", "\"accept\"", words);
     let subprotocol_prefixes =
         table.list("subprotocol_prefixes", "[\"openai-insecure-api-key.\"]", value::subprotocol_prefix);
+    let signing_key_file = table.text("signing_key_file", "\"signing-key\"", value::path);
+    let cookie_lifetime = table.text("cookie_lifetime", "\"12h\"", cookie_lifetime);
     if decides == Decides::AgentServer {
+        table.without_use("signing_key_file", signing_key_file.is_some());
+        table.without_use("cookie_lifetime", cookie_lifetime.is_some());
         table.without_use("subprotocol_prefixes", subprotocol_prefixes.is_some());
         table.without_use("open_paths", open_paths.is_some());
         table.without_use("deny_paths", deny_paths.is_some());
         table.without_use("first_message", first_message.is_some());
     }
+    if decides == Decides::Gateway && cookie_lifetime.is_some() && signing_key_file.is_none() {
+        table.unfit(
+            "cookie_lifetime",
+            "is used only with authentication.signing_key_file; remove it, or write signing_key_file = \"signing-key\"",
+        );
+    }
+    let cookies = signing_key_file.map(|signing_key_file| Cookies {
+        signing_key_file,
+        lifetime: cookie_lifetime.unwrap_or(COOKIE_LIFETIME),
+    });
     let mode = match (decides, keyring, credential_file) {
         (Decides::Gateway, Some(keyring), Some(credential_file)) => Mode::Require(Require {
             keyring,
             credential_file,
             open_paths: open_paths.unwrap_or_else(open_unless_configured),
-            deny_paths: deny_paths.unwrap_or_else(denied_unless_configured),
+            deny_paths: deny_paths.unwrap_or_else(|| denied_unless_configured(cookies.is_some())),
             first_message: first_message.unwrap_or(FirstMessage::Accept),
             subprotocol_prefixes: subprotocol_prefixes.unwrap_or_default(),
             ticket_parameters: vec![TICKET.to_owned()],
+            cookies,
         }),
         (Decides::AgentServer | Decides::Gateway, _, _) => Mode::PassThrough,
     };
-    table.not_yet("signing_key_file");
     let authentication = Authentication {
         mode,
         origins: table.list("origins", "[\"https://app.example\"]", origins::pattern).map(Origins::new),
@@ -92,8 +108,18 @@ fn open_unless_configured() -> Vec<OpenPath> {
     OPEN_PATHS.iter().filter_map(|path| paths::open_path(path).ok()).collect()
 }
 
-fn denied_unless_configured() -> Vec<DeniedPath> {
-    DENY_PATHS.iter().filter_map(|path| paths::denied_path(path).ok()).collect()
+fn denied_unless_configured(has_cookies: bool) -> Vec<DeniedPath> {
+    let made = Some(MAKES_COOKIES).filter(|_| !has_cookies);
+    DENY_PATHS.into_iter().chain(made).filter_map(|path| paths::denied_path(path).ok()).collect()
+}
+
+/// How long a cookie counts: browsers count in seconds, and keep none for longer.
+fn cookie_lifetime(text: &str) -> value::Parsed<Duration> {
+    let lifetime = value::some_time(text)?;
+    if lifetime < Duration::from_secs(1) {
+        return Err("is shorter than a second; write a longer duration, for example \"12h\"".to_owned());
+    }
+    Ok(lifetime)
 }
 
 impl Section<'_> {
@@ -122,15 +148,6 @@ impl Section<'_> {
         if is_there {
             let text = "is used only with authentication.mode = \"require\"; remove it, or write that mode";
             self.unfit(name, text);
-        }
-    }
-
-    /// Takes a key of a carrier that is not served, and says so.
-    fn not_yet(&mut self, name: &'static str) {
-        if let Some(item) = self.take(name) {
-            let text =
-                "belongs to a way of presenting a credential that this version does not have; remove it";
-            self.note(&item.place, name, text);
         }
     }
 }

@@ -14,7 +14,10 @@ use zeroize::Zeroizing;
 
 use super::Edge;
 use crate::{
-    authenticate::{IndexKey, Keyring},
+    authenticate::{
+        IndexKey, Keyring, NoSigningKeys, SigningKeys,
+        cookies::{MOST, SHORTEST},
+    },
     config::{
         Require, keyring,
         problem::{Place, Problem},
@@ -26,8 +29,8 @@ use crate::{
 /// The longest keyring, in bytes: a hundred thousand entries and more.
 const LONGEST_KEYRING: u64 = 64 * 1024 * 1024;
 
-/// The longest credential of ours, in bytes, with a line end.
-const LONGEST_CREDENTIAL: usize = 4096;
+/// The longest file of a credential or of signing keys, in bytes, with its line ends.
+const LONGEST_SECRET: usize = 4096;
 
 /// How many seconds a file system may take to give two changes of a file two times.
 const GRAIN: u64 = 1;
@@ -81,12 +84,23 @@ impl Edge {
             path: require.credential_file.clone(),
             problem,
         });
-        match (keyring, credential) {
-            (Ok((keyring, mark)), Ok(credential)) => {
-                Ok(Self { keyring: Arc::new(keyring), mark, credential: Arc::new(credential) })
-            }
-            (keyring, credential) => {
-                Err(keyring.err().into_iter().flatten().chain(credential.err()).collect())
+        let signing_keys = require.cookies.as_ref().map(|cookies| {
+            read_signing_keys(&cookies.signing_key_file).map_err(|problem| FileProblem {
+                option: "authentication.signing_key_file",
+                path: cookies.signing_key_file.clone(),
+                problem,
+            })
+        });
+        match (keyring, credential, signing_keys.transpose()) {
+            (Ok((keyring, mark)), Ok(credential), Ok(signing_keys)) => Ok(Self {
+                keyring: Arc::new(keyring),
+                mark,
+                credential: Arc::new(credential),
+                signing_keys: signing_keys.map(Arc::new),
+            }),
+            (keyring, credential, signing_keys) => {
+                let problems = keyring.err().into_iter().flatten();
+                Err(problems.chain(credential.err()).chain(signing_keys.err()).collect())
             }
         }
     }
@@ -112,9 +126,8 @@ impl Edge {
         if !Mark::of(path).is_same_version(Some(mark)) {
             return (mark, Ok(None));
         }
-        let renewed = read.map(|(keyring, mark)| {
-            Some(Self { keyring: Arc::new(keyring), mark, credential: Arc::clone(&self.credential) })
-        });
+        let renewed =
+            read.map(|(keyring, mark)| Some(Self { keyring: Arc::new(keyring), mark, ..self.clone() }));
         (mark, renewed)
     }
 }
@@ -159,14 +172,9 @@ fn read_keyring(path: &Path) -> Result<(Keyring, Mark), Vec<FileProblem>> {
 
 /// What the agent server knows us by: one line of visible ASCII, which every carrier could carry.
 fn read_credential(path: &Path) -> Result<Wiped, String> {
-    // Room for more than is read: it never grows, so that nothing of it is left behind.
-    let mut bytes = Vec::with_capacity(2 * LONGEST_CREDENTIAL);
-    let most = u64::try_from(LONGEST_CREDENTIAL + 1).unwrap_or(u64::MAX);
-    let read = open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
-    let bytes = Wiped::new(bytes);
-    read.map_err(|error| format!("cannot be read: {}; put the agent server's key into it", error.kind()))?;
+    let bytes = read_secret(path, "put the agent server's key into it")?;
     let line = bytes.as_bytes().trim_ascii_end();
-    if line.is_empty() || bytes.as_bytes().len() > LONGEST_CREDENTIAL {
+    if line.is_empty() || bytes.as_bytes().len() > LONGEST_SECRET {
         return Err(
             "does not hold a credential; put the agent server's key into it, and nothing else".to_owned()
         );
@@ -177,6 +185,35 @@ fn read_credential(path: &Path) -> Result<Wiped, String> {
         );
     }
     Ok(Wiped::copy_of(line))
+}
+
+/// What seals cookies: one key a line.
+fn read_signing_keys(path: &Path) -> Result<SigningKeys, String> {
+    const WRITE: &str = "make one with `openssl rand -base64 32`";
+    let bytes = read_secret(path, WRITE)?;
+    if bytes.as_bytes().len() > LONGEST_SECRET {
+        return Err(format!("is longer than {LONGEST_SECRET} bytes; write one key a line, and {WRITE}"));
+    }
+    SigningKeys::parse(bytes.as_bytes()).map_err(|problem| match problem {
+        NoSigningKeys::Empty => format!("holds no key; {WRITE}"),
+        NoSigningKeys::TooMany => {
+            format!("holds more than {MOST} keys; leave those out that no cookie is sealed with any more")
+        }
+        NoSigningKeys::Line(number) => {
+            format!("line {number}: is not {SHORTEST} or more characters of visible ASCII; {WRITE}")
+        }
+    })
+}
+
+/// Reads a small file that is wiped, or a little more than the longest there may be.
+fn read_secret(path: &Path, write: &str) -> Result<Wiped, String> {
+    // Room for more than is read: it never grows, so that nothing of it is left behind.
+    let mut bytes = Vec::with_capacity(2 * LONGEST_SECRET);
+    let most = u64::try_from(LONGEST_SECRET + 1).unwrap_or(u64::MAX);
+    let read = open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    let bytes = Wiped::new(bytes);
+    read.map_err(|error| format!("cannot be read: {}; {write}", error.kind()))?;
+    Ok(bytes)
 }
 
 /// A problem inside a keyring, behind the name of its file.

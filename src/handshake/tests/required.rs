@@ -10,7 +10,7 @@ use crate::{
 };
 
 const REQUIRE: &str = "[upstream]\ncredential_file = \"c\"\n[authentication]\nmode = \"require\"\n\
-                       keyring = \"k\"\nsubprotocol_prefixes = [\"openai-insecure-api-key.\"]\n";
+                       keyring = \"k\"\nsigning_key_file = \"s\"\nsubprotocol_prefixes = [\"openai-insecure-api-key.\"]\n";
 
 /// What a request presents, and the head that goes on once its caller is verified, without its end.
 fn verified(head: &str) -> Result<(CredentialSource, String, Admitted), Refusal> {
@@ -99,6 +99,39 @@ fn a_bearer_token_counts_below_v1_and_nowhere_else() {
     assert_eq!(opening("Authorization: Bearer k\r\n").map(|found| found.0), Ok(CredentialSource::None));
     let realtime = format!("GET /v1/realtime HTTP/1.1\r\n{OPENING}Authorization: Bearer k\r\n\r\n");
     assert_eq!(verified(&realtime).map(|found| found.0), Ok(CredentialSource::Bearer));
+}
+
+#[test]
+fn a_cookie_counts_for_the_files_of_a_workspace_and_never_goes_on() {
+    const FILES: &str = "/api/conversations/1/workspace/a.html?x";
+    let cookie = "Cookie: a=1; oh_workspace_session_key=old; b=2\r\nCookie: oh_workspace_session_key=k\r\n";
+    let (source, presented, admitted) = plain(FILES, cookie);
+    assert_eq!(
+        (source, presented.as_str()),
+        (CredentialSource::Cookie, "k"),
+        "the last, as for the agent server"
+    );
+    assert!(text(&admitted).contains("\r\nCookie: a=1; b=2\r\n"));
+    assert!(!text(&admitted).contains("oh_workspace_session_key"));
+    assert!(text(&admitted).contains("\r\nX-Session-API-Key: ours\r\n"));
+    // It is the last to be looked at, and the field before it decides alone.
+    let (source, presented, _) = plain(FILES, &format!("{cookie}X-Session-API-Key: f\r\n"));
+    assert_eq!((source, presented.as_str()), (CredentialSource::Field, "f"));
+    for (method, target) in [
+        ("POST", FILES),
+        ("DELETE", FILES),
+        ("GET", "/api/conversations/1"),
+        ("GET", "/api/conversations/1/workspace/../events"),
+        ("GET", "/"),
+    ] {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{cookie}\r\n");
+        let (source, _, admitted) = verified(&request).map_err(Refusal::label).unwrap();
+        assert_eq!(source, CredentialSource::None, "{method} {target}");
+        assert!(!text(&admitted).contains("oh_workspace_session_key"), "{method} {target}");
+    }
+    let (source, presented, admitted) = opening(cookie).map_err(Refusal::label).unwrap();
+    assert_eq!((source, presented.as_str()), (CredentialSource::Cookie, "k"));
+    assert!(!text(&admitted).contains("oh_workspace_session_key"));
 }
 
 #[test]
