@@ -7,7 +7,7 @@ use super::{
     canary::Spelling,
     request::{Request, masked_frame},
 };
-use crate::handshake::subprotocol::ENCODED;
+use crate::handshake::{cookie, subprotocol::ENCODED};
 
 /// What carries a canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,8 @@ pub(super) enum Carrier {
     Basic,
     /// `Cookie`
     Cookie,
+    /// The cookie for the files of a workspace, where they are asked for.
+    PlainCookie,
     /// `Sec-WebSocket-Protocol`
     Subprotocol,
     /// The same in base64url behind Kubernetes' prefix.
@@ -80,6 +82,8 @@ pub(super) enum Carrier {
     Trailer,
     /// The file of the credential that the agent server knows the gateway by.
     OwnCredential,
+    /// The file of the keys that cookies are sealed with.
+    SigningKey,
     /// A keyring, where the digest of a key has to be.
     KeyringDigest,
     /// A keyring, in the name of a key.
@@ -129,7 +133,7 @@ impl Default for Names {
 
 impl Carrier {
     /// All of them, as the matrix shows them.
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::Query,
         Self::QueryAmongOthers,
         Self::QueryFirstOfTwo,
@@ -148,6 +152,7 @@ impl Carrier {
         Self::PlainBearer,
         Self::Basic,
         Self::Cookie,
+        Self::PlainCookie,
         Self::Subprotocol,
         Self::SubprotocolEncoded,
         Self::Referer,
@@ -164,6 +169,7 @@ impl Carrier {
         Self::Body,
         Self::Trailer,
         Self::OwnCredential,
+        Self::SigningKey,
         Self::KeyringDigest,
         Self::KeyringName,
         Self::KeyringWithoutQuotes,
@@ -190,6 +196,7 @@ impl Carrier {
             Self::PlainBearer => "Authorization: Bearer, below /v1/",
             Self::Basic => "Authorization: Basic",
             Self::Cookie => "Cookie",
+            Self::PlainCookie => "Cookie, of a workspace",
             Self::Subprotocol => "subprotocol",
             Self::SubprotocolEncoded => "subprotocol, encoded",
             Self::Referer => "Referer",
@@ -206,6 +213,7 @@ impl Carrier {
             Self::Body => "body",
             Self::Trailer => "trailer",
             Self::OwnCredential => "our own credential",
+            Self::SigningKey => "signing key of cookies",
             Self::KeyringDigest => "keyring, as a digest",
             Self::KeyringName => "keyring, in a name",
             Self::KeyringWithoutQuotes => "keyring, without quotes",
@@ -217,10 +225,12 @@ impl Carrier {
         match self {
             Self::FirstMessage | Self::CloseReason => Place::Message,
             Self::Body | Self::Trailer => Place::PlainBody,
-            Self::PlainQuery | Self::PlainField | Self::PlainBearer => Place::PlainHead,
-            Self::OwnCredential | Self::KeyringDigest | Self::KeyringName | Self::KeyringWithoutQuotes => {
-                Place::File
-            }
+            Self::PlainQuery | Self::PlainField | Self::PlainBearer | Self::PlainCookie => Place::PlainHead,
+            Self::OwnCredential
+            | Self::SigningKey
+            | Self::KeyringDigest
+            | Self::KeyringName
+            | Self::KeyringWithoutQuotes => Place::File,
             _ => Place::Handshake,
         }
     }
@@ -236,6 +246,7 @@ impl Carrier {
                 | Self::Field
                 | Self::PlainField
                 | Self::PlainBearer
+                | Self::PlainCookie
                 | Self::SubprotocolEncoded
                 | Self::FirstMessage
         ) || matches!(self.place(), Place::File)
@@ -288,6 +299,7 @@ impl Carrier {
             Self::PathPercent => format!("{path}%3F{parameter}%3D{canary}"),
             Self::Fragment => format!("{path}#{parameter}={canary}"),
             Self::PlainBearer => "/v1/models".to_owned(),
+            Self::PlainCookie => "/api/conversations/leaktest/workspace/a.html".to_owned(),
             Self::UserInformation => format!("http://user:{canary}@{host}{path}"),
             _ => path.clone(),
         };
@@ -302,6 +314,7 @@ impl Carrier {
                 request.add("Authorization", &format!("Basic {}", String::from_utf8_lossy(&user)));
             }
             Self::Cookie => request.add("Cookie", &format!("a=1; {parameter}={canary}")),
+            Self::PlainCookie => request.add("Cookie", &format!("a=1; {}={canary}", cookie::NAME)),
             Self::Subprotocol => request.add("Sec-WebSocket-Protocol", &format!("leaktest, {canary}")),
             Self::SubprotocolEncoded => {
                 let encoded = Spelling::Base64 { shift: 0, is_for_urls: true }.write(canary.as_bytes());

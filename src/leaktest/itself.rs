@@ -77,7 +77,7 @@ impl Form {
             Self::Json | Self::Text => ("", ""),
             Self::Require => (
                 "credential_file = \"agent-server.key\"\n",
-                "[authentication]\nmode = \"require\"\nkeyring = \"keyring.toml\"\n",
+                "[authentication]\nmode = \"require\"\nkeyring = \"keyring.toml\"\nsigning_key_file = \"signing.key\"\n",
             ),
         };
         format!(

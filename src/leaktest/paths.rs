@@ -273,7 +273,10 @@ impl Path {
                 matches!(place, Place::Handshake | Place::Message)
             }
             // The agent server gets the gateway's own credential with every request, and with these at least.
-            Self::Answered => !matches!(place, Place::File) || matches!(carrier, Carrier::OwnCredential),
+            Self::Answered => {
+                !matches!(place, Place::File)
+                    || matches!(carrier, Carrier::OwnCredential | Carrier::SigningKey)
+            }
             Self::KeyUnknown
             | Self::KeyExpired
             | Self::KeyNotYetValid

@@ -21,6 +21,9 @@ use crate::secret::Digest;
 /// The cell of what the agent server knows the gateway by.
 const OURS: Cell = Cell { carrier: Carrier::OwnCredential, path: Path::Answered };
 
+/// The cell of what cookies are sealed with.
+const SEAL: Cell = Cell { carrier: Carrier::SigningKey, path: Path::Answered };
+
 /// The exit code for a configuration that cannot be used.
 const CONFIGURATION: i32 = 78;
 
@@ -30,15 +33,20 @@ pub(super) struct Files {
     pub(super) keyring: String,
     /// What the agent server knows the gateway by.
     pub(super) credential: String,
+    /// What cookies are sealed with.
+    pub(super) signing_keys: String,
 }
 
 impl Files {
     /// The good ones, with the keys that are revoked at last, or without them.
     fn good(run: &Run, is_revoked: bool) -> Self {
-        let mut files = Self { keyring: String::new(), credential: String::new() };
+        let mut files =
+            Self { keyring: String::new(), credential: String::new(), signing_keys: String::new() };
         for (cell, canary) in run.canaries() {
             if cell == OURS {
                 files.credential = canary;
+            } else if cell == SEAL {
+                files.signing_keys = signing_key(&canary);
             } else if cell.is_sent() && !(is_revoked && cell.path == Path::KeyRevoked) {
                 add(&mut files.keyring, cell, &canary);
             }
@@ -61,13 +69,21 @@ impl Files {
         };
         let is_ours = carrier == Carrier::OwnCredential;
         let credential = if is_ours { format!("two words {canary}") } else { "leaktest".to_owned() };
-        Self { keyring, credential }
+        let seals = carrier == Carrier::SigningKey;
+        let signing_keys = if seals { format!("two words {canary}") } else { signing_key("leaktest") };
+        Self { keyring, credential, signing_keys }
     }
 
     fn write(&self, room: &Room<'_>) -> Result<(), LeaktestError> {
         room.write("keyring.toml", &self.keyring)?;
+        room.write("signing.key", &self.signing_keys)?;
         room.write("agent-server.key", &self.credential)
     }
+}
+
+/// Long enough to be one.
+fn signing_key(text: &str) -> String {
+    format!("a-signing-key-of-the-leaktest-{text}")
 }
 
 /// Adds the entry that a key has on its path, if it has one there.
@@ -167,6 +183,7 @@ async fn has_refused(gateway: &Gateway, number: usize) {
 
 /// Says what the gateway never did, going by its log and by what the upstream received.
 pub(super) fn look_at(run: &Run, fields: &[u8], log: &[u8], during: &str, report: &mut Report) {
+    report.planted(SEAL);
     if run.holds(fields, OURS) {
         report.planted(OURS);
     } else {

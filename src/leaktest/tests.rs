@@ -149,7 +149,7 @@ fn every_script_holds_its_canary_and_every_label_is_its_own() {
             [script.sent, script.opened].concat()
         } else {
             let files = Files::bad(cell.carrier, &canary);
-            (files.keyring + &files.credential).into_bytes()
+            (files.keyring + &files.credential + &files.signing_keys).into_bytes()
         };
         let found = run.search.read(sent.as_slice()).unwrap();
         assert!(found.hits.iter().all(|hit| hit.cell == Some(cell)) && !found.hits.is_empty(), "{cell:?}");

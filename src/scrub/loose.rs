@@ -11,7 +11,7 @@ use super::{
 };
 
 /// What is searched for, in the order of [`Loose`]'s variants.
-pub(super) const NEEDLES: [&[u8]; 12] = [
+pub(super) const NEEDLES: [&[u8]; 13] = [
     b"base64url.bearer.authorization.k8s.io.",
     b"openai-insecure-api-key.",
     b"xai-client-secret.",
@@ -24,6 +24,7 @@ pub(super) const NEEDLES: [&[u8]; 12] = [
     b"BASIC",
     issued::PREFIX.as_bytes(),
     issued::TICKET.as_bytes(),
+    issued::COOKIE.as_bytes(),
 ];
 
 /// No needle is longer.
