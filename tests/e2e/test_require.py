@@ -176,6 +176,51 @@ def test_a_page_holds_a_conversation(required, conversation, alice, browser, by)
     assert page.call(PAGE, by, conversation, WRONG, "from a page") == "refused"
 
 
+# What a page does to show a file of the workspace: it asks for a cookie, and then for the file in a frame.
+COOKIE = """
+async (method, key, file) => {
+  const headers = key ? { "X-Session-API-Key": key } : {};
+  const { status } = await fetch("/api/auth/workspace-session", { method, headers, credentials: "include" });
+  const frame = document.createElement("iframe");
+  const loaded = new Promise((resolve) => { frame.onload = resolve; });
+  frame.src = file;
+  document.body.append(frame);
+  await loaded;
+  return [status, frame.contentDocument.body.innerText.trim()];
+}
+"""
+
+
+def test_a_page_shows_a_file_of_the_workspace_by_a_cookie(required, conversation, alice, browser):
+    (required.agent_server.folder / "shown.html").write_text("<p>a file of the workspace</p>")
+    file = f"/api/conversations/{conversation}/workspace/shown.html"
+    refused = '{"detail":"Unauthorized"}'
+    page = browser.open(f"{required.url}/server_info")
+    assert page.call(COOKIE, "POST", WRONG, file) == [401, refused]
+    assert page.call(COOKIE, "POST", alice, file) == [204, "a file of the workspace"]
+    assert page.call(COOKIE, "DELETE", alice, file) == [204, refused]
+    record = rf'"target":"{file}"[^\n]*"outcome":"served","credential_source":"cookie","caller":"alice"'
+    required.gateway.process.wait_for(record, "output")
+
+
+async def test_a_client_holds_a_conversation_by_a_cookie_from_a_listed_page(required, conversation, alice, callers, tmp_path):
+    gateway = Gateway(tmp_path, required.agent_server.url, callers=callers, origins=["https://app.example"]).ready()
+    try:
+        way = Way(gateway.url, gateway.address, required.agent_server, conversation, gateway)
+        asked = urllib.request.Request(f"{way.url}/api/auth/workspace-session", b"", {"X-Session-API-Key": alice})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        assert cookie.startswith("oh_workspace_session_key=hgc_"), "the agent server's own would be its key"
+        for page, status in ((None, 403), ("https://evil.example", 403)):
+            fields = {"Cookie": cookie} | ({"Origin": page} if page else {})
+            assert await refusal(way, fields=fields) == status
+        fields = {"Cookie": cookie, "Origin": "https://app.example"}
+        async with open_events(way, conversation, fields=fields, compression=None) as socket:
+            await hold_conversation(socket, "by cookie")
+    finally:
+        gateway.stop()
+
+
 @pytest.mark.parametrize("key", [WRONG, OWN, ONE, None], ids=["wrong", "the agent server's own", "another server's", "none"])
 async def test_without_a_key_of_the_keyring_nobody_is_let_in(required, key):
     assert ask(required, f"/api/conversations/{required.conversation}", key) == (401, {"detail": "Unauthorized"})

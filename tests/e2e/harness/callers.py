@@ -13,6 +13,8 @@ class Callers:
         self._folder = folder
         self.keys: dict[str, str] = {}
         self.keyring, self.credential_file = folder / "keyring.toml", folder / "agent-server.key"
+        self.signing_key_file = folder / "signing.key"
+        self.signing_key_file.write_text("a-signing-key-of-the-end-to-end-tests\n")
         self.keyring.touch()
         self.credential_file.write_text(own + "\n")
         self.own = own

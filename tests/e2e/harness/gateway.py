@@ -1,6 +1,8 @@
 """The gateway under test, and a check of everything it prints."""
 
+import json
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import leaks
@@ -26,6 +28,7 @@ class Gateway:
         drain_timeout: str = "5s",
         log: str = "trace",
         callers: Callers | None = None,
+        origins: Sequence[str] | None = None,
     ):
         self.certificate = certificate
         self.callers = callers
@@ -36,7 +39,13 @@ class Gateway:
         credential = authentication = ""
         if callers:
             credential = f'credential_file = "{callers.credential_file}"'
-            authentication = f'[authentication]\nmode = "require"\nkeyring = "{callers.keyring}"'
+            authentication = f"""[authentication]
+mode = "require"
+keyring = "{callers.keyring}"
+signing_key_file = "{callers.signing_key_file}"
+"""
+            if origins is not None:
+                authentication += f"origins = {json.dumps(origins)}"
         config = folder / "gateway.toml"
         config.write_text(
             f"""
