@@ -1,6 +1,10 @@
 //! Whose a credential is: known, unknown and malformed, in keyrings of all sizes.
 
-use std::{cell::Cell, hint::black_box};
+use std::{
+    cell::{Cell, RefCell},
+    hint::black_box,
+    time::Instant,
+};
 
 use hushgate::{
     authenticate::{Admission, IndexKey, Keyring, admit},
@@ -15,9 +19,9 @@ use crate::{allocations::Benchmarks, samples};
 /// How many credentials are presented in turn, and how many entries the larger keyring has.
 const PRESENTED: usize = 10_000;
 
-/// One of the form that `hushgate key new` makes.
+/// One of the form that `hushgate key new` makes, up to a number of five digits.
 fn credential(number: usize) -> String {
-    format!("hgk_{number:039}")
+    format!("hgk_{number:037}00")
 }
 
 fn keyring(size: usize) -> Keyring {
@@ -67,20 +71,74 @@ pub(crate) fn deciding(benchmarks: &mut Benchmarks) {
     }
 }
 
+/// Credentials that come one after the other to the same place, as they come off a network: what is read of memory is
+/// the keyring's alone.
+struct Presenter {
+    text: [u8; 43],
+    number: usize,
+}
+
+impl Presenter {
+    fn new(last: char) -> Self {
+        let mut text = [b'0'; 43];
+        let end = last.len_utf8();
+        text[..4].copy_from_slice(b"hgk_");
+        last.encode_utf8(&mut text[43 - end..]);
+        Self { text, number: 0 }
+    }
+
+    /// Another one of so many, which begin with this number, in no order.
+    fn next(&mut self, from: usize, of: usize) -> &[u8] {
+        self.number = (self.number + 7919) % of;
+        let mut rest = from + self.number;
+        for digit in self.text[4..41].iter_mut().rev().take(5) {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        &self.text
+    }
+}
+
 pub(crate) fn finding(benchmarks: &mut Benchmarks) {
     let mut group = benchmarks.group("authenticate");
     for size in [10, PRESENTED] {
         let keyring = keyring(size);
-        // Another one each time, out of as many for either size: reading what was presented costs alike.
-        let known: Vec<_> = (0..PRESENTED).map(|number| credential(number * 7919 % size)).collect();
-        let unknown: Vec<_> = (0..PRESENTED).map(|number| credential(number + size)).collect();
-        let malformed: Vec<_> = (0..PRESENTED).map(|number| format!("{number:042}\u{e9}")).collect();
-        for (what, credentials) in [("known", known), ("unknown", unknown), ("malformed", malformed)] {
-            let next = Cell::new(0);
+        for (what, from, last) in [("known", 0, '0'), ("unknown", PRESENTED, '0'), ("malformed", 0, '\u{e9}')]
+        {
+            let presenter = RefCell::new(Presenter::new(last));
             group.bench_without_allocation(&format!("{what}, of {size}"), || {
-                next.set((next.get() + 1) % PRESENTED);
-                credentials.get(next.get()).and_then(|one| keyring.find(black_box(one.as_bytes()))).is_some()
+                let mut presenter = presenter.borrow_mut();
+                keyring.find(black_box(presenter.next(from, size))).is_some()
             });
         }
     }
+}
+
+/// How often a known credential is looked for in a turn, and how many turns there are.
+const TURN: usize = 2_000;
+const TURNS: usize = 501;
+
+/// Prints how much longer a known credential takes among many than among few, in turns that follow each other so
+/// closely that a machine whose speed changes changes it for both.
+pub(crate) fn comparing() {
+    let timed = |keyring: &Keyring, presenter: &mut Presenter, size: usize| {
+        let begin = Instant::now();
+        for _ in 0..TURN {
+            assert!(keyring.find(black_box(presenter.next(0, size))).is_some());
+        }
+        begin.elapsed().as_secs_f64()
+    };
+    let (few, many) = (keyring(10), keyring(PRESENTED));
+    let (mut of_few, mut of_many) = (Presenter::new('0'), Presenter::new('0'));
+    let turn = |_| {
+        let few = timed(&few, &mut of_few, 10);
+        timed(&many, &mut of_many, PRESENTED) / few
+    };
+    let mut ratios: Vec<f64> = (0..TURNS).map(turn).collect();
+    ratios.sort_by(f64::total_cmp);
+    let [lower, middle, upper] = [TURNS / 4, TURNS / 2, TURNS * 3 / 4].map(|at| ratios[at]);
+    println!(
+        "\nauthenticate/known: among {PRESENTED} {middle:.2} ({lower:.2}-{upper:.2}) of the time among 10, \
+         in {TURNS} turns of {TURN}"
+    );
 }
