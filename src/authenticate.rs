@@ -98,6 +98,20 @@ impl Denial {
     }
 }
 
+/// Whose a credential is, or what stands for one.
+pub struct Known {
+    /// The caller's entry.
+    pub entry: Arc<Entry>,
+    /// When that ends which stands for the credential, whatever the entry says.
+    pub until: Option<SystemTime>,
+}
+
+impl From<Arc<Entry>> for Known {
+    fn from(entry: Arc<Entry>) -> Self {
+        Self { entry, until: None }
+    }
+}
+
 /// How a request gets in.
 pub enum Admission {
     /// The agent server decides.
@@ -107,7 +121,7 @@ pub enum Admission {
     /// Nobody has to be known for this.
     Open,
     /// The caller was verified.
-    Caller(Arc<Entry>),
+    Caller(Known),
 }
 
 /// What a request is not let in for, and whose key it presented, if that is known.
@@ -150,8 +164,7 @@ pub fn origin<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
     Some(if head.only("origin").is_some() { first } else { b"" })
 }
 
-/// Decides about a request. `find` knows the callers of `require` by what they present: it gives back the entry
-/// of a credential, or of what stands for one.
+/// Decides about a request. `find` knows the callers of `require` by what they present.
 ///
 /// # Errors
 /// What it is not let in for.
@@ -159,7 +172,7 @@ pub fn admit(
     head: &Head<'_>,
     examined: &Examined<'_>,
     rules: &config::Config,
-    find: impl FnOnce(&[u8]) -> Option<Arc<Entry>>,
+    find: impl FnOnce(&[u8]) -> Option<Known>,
     now: SystemTime,
 ) -> Result<Admission, Denied> {
     let authentication = &rules.authentication;
@@ -191,12 +204,13 @@ pub fn admit(
     }
     // Visible ASCII, so that a digest means the same by every carrier.
     let is_usable = !credential.is_empty() && credential.iter().all(u8::is_ascii_graphic);
-    let Some(entry) = Some(credential).filter(|_| is_usable).and_then(find) else {
+    let Some(Known { entry, until }) = Some(credential).filter(|_| is_usable).and_then(find) else {
         return Err(Denial::Unknown.into());
     };
-    let admitted = entry.admits(now, carrier, origin(head));
+    let is_over = until.is_some_and(|end| now >= end);
+    let admitted = if is_over { Err(Denial::Expired) } else { entry.admits(now, carrier, origin(head)) };
     match admitted.and(if is_denied { Err(Denial::Path) } else { Ok(()) }) {
-        Ok(()) => Ok(Admission::Caller(entry)),
+        Ok(()) => Ok(Admission::Caller(Known { entry, until })),
         Err(denial) => Err(Denied { denial, entry: Some(entry) }),
     }
 }
@@ -204,8 +218,8 @@ pub fn admit(
 impl Entry {
     /// Whether this entry lets its caller in at this moment.
     ///
-    /// No origin is allowed by any entry: only browsers send one, and only they present a credential
-    /// unasked.
+    /// No origin is allowed by any entry: only browsers send one. What they present unasked, a cookie, is
+    /// for [`admit`] to look at more closely.
     ///
     /// # Errors
     /// The first reason why it does not.
@@ -233,12 +247,21 @@ pub fn is_allowed(origin: Option<&[u8]>, list: Option<&Origins>) -> bool {
 
 /// Whether a page may use the cookie of its browser, which sends it unasked, whatever page there is.
 ///
-/// A page that could read what it gets, or talk on, has to be on the list. Files are shown as well where no
-/// origin is named, as in a frame or as an image.
+/// A page that could read what it gets, or talk on, has to be on the list, and have a name. Where no origin is
+/// named, files are shown, as in a frame or as an image; a page of another origin cannot have them run as its
+/// own scripts or styles (Fetch Metadata Request Headers, sections 2.1 and 2.4).
 fn may_use_cookies(head: &Head<'_>, kind: Kind, rules: &config::Authentication) -> bool {
+    let field = |name| head.values(name).next().unwrap_or_default();
     match origin(head) {
-        Some(page) => rules.origins.as_ref().is_some_and(|list| list.allow(page)),
-        None => kind == Kind::Plain,
+        Some(page) => page != b"null" && rules.origins.as_ref().is_some_and(|list| list.allow(page)),
+        None if kind == Kind::OpeningHandshake => false,
+        None => match field("sec-fetch-site") {
+            b"cross-site" | b"same-site" => matches!(
+                field("sec-fetch-dest"),
+                b"audio" | b"document" | b"embed" | b"frame" | b"iframe" | b"image" | b"object" | b"video"
+            ),
+            _ => true,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pure rooms: what a request costs before anything of it is sent anywhere, in time and in
 //! allocations. See ../README.md.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed benchmark")]
+#![expect(clippy::print_stdout, reason = "its figures are what it is for")]
 
 mod access_log;
 mod allocations;

@@ -33,7 +33,8 @@ pub enum NoSigningKeys {
     Empty,
     /// There are more than [`MOST`] lines.
     TooMany,
-    /// A line, counted from 1, is shorter than [`SHORTEST`], or not visible ASCII.
+    /// A line, counted from 1, is shorter than [`SHORTEST`], not visible ASCII, or begins like a comment, which
+    /// somebody may take for no key.
     Line(usize),
 }
 
@@ -46,6 +47,12 @@ pub const SHORTEST: usize = 32;
 /// The bytes of what is sealed: a moment and a digest.
 const SEALED: usize = 8 + 32;
 
+/// The digits behind the prefix.
+const ENCODED: usize = 2 * (NONCE_LEN + SEALED + CHACHA20_POLY1305_TAG);
+
+/// The bytes of a tag (RFC 8439 section 2.8).
+const CHACHA20_POLY1305_TAG: usize = 16;
+
 impl SigningKeys {
     /// Reads one key a line. The first seals, and all of them open, so that a new first one ends no session.
     ///
@@ -55,7 +62,8 @@ impl SigningKeys {
         let lines = file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
         let mut keys = Vec::new();
         for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-            let is_key = line.len() >= SHORTEST && line.iter().all(u8::is_ascii_graphic);
+            let is_key =
+                line.len() >= SHORTEST && line.iter().all(u8::is_ascii_graphic) && !line.starts_with(b"#");
             let key = Some(line).filter(|_| is_key).and_then(SigningKey::of);
             keys.push(key.ok_or(NoSigningKeys::Line(number + 1))?);
         }
@@ -80,12 +88,13 @@ impl SigningKeys {
         Some(out)
     }
 
-    /// The digest of the key of whom this presents, if we have sealed it and it is not over.
-    pub fn open(&self, presented: &[u8], now: SystemTime) -> Option<Digest> {
-        let bytes = decoded(presented.strip_prefix(issued::COOKIE.as_bytes())?)?;
+    /// The digest of the key of whom this presents, and until when it does, if we have sealed it.
+    pub fn open(&self, presented: &[u8]) -> Option<(Digest, SystemTime)> {
+        let encoded = presented.strip_prefix(issued::COOKIE.as_bytes())?;
+        let bytes = decoded(Some(encoded).filter(|encoded| encoded.len() == ENCODED)?)?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let (until, caller) = self.0.iter().find_map(|key| key.open(*nonce, sealed))?;
-        (now < SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(until))?).then_some(caller)
+        Some((caller, SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(until))?))
     }
 }
 
@@ -154,8 +163,8 @@ mod tests {
         let keys = keys(OLD);
         let cookie = keys.seal(&alice(), at(100)).unwrap();
         assert!(cookie.as_bytes().starts_with(b"hgc_"));
-        assert_eq!(keys.open(cookie.as_bytes(), at(99)), Some(alice()));
-        assert_eq!(keys.open(cookie.as_bytes(), at(100)), None);
+        assert_eq!(keys.open(cookie.as_bytes()), Some((alice(), at(100))));
+        assert_eq!(cookie.as_bytes().len(), "hgc_".len() + ENCODED);
         let other = keys.seal(&Digest::of(b"bob's key"), at(100)).unwrap();
         assert_ne!(other.as_bytes(), cookie.as_bytes());
         // Neither the digest nor the time is in it for whoever has no key.
@@ -174,12 +183,12 @@ mod tests {
                 let mut altered = cookie.to_vec();
                 altered[index] = by;
                 let is_same = altered == cookie;
-                assert_eq!(keys.open(&altered, at(0)).is_some(), is_same, "{index}");
+                assert_eq!(keys.open(&altered).is_some(), is_same, "{index}");
             }
-            assert_eq!(keys.open(&cookie[..index], at(0)), None);
+            assert_eq!(keys.open(&cookie[..index]), None);
         }
-        assert_eq!(keys.open(&[cookie, b"A"].concat(), at(0)), None);
-        assert_eq!(keys.open(alice().to_string().as_bytes(), at(0)), None);
+        assert_eq!(keys.open(&[cookie, b"a"].concat()), None);
+        assert_eq!(keys.open(alice().to_string().as_bytes()), None);
     }
 
     #[test]
@@ -187,7 +196,7 @@ mod tests {
         let (old, both, new) = (keys(OLD), keys(&format!("{NEW}\r\n\n{OLD}\n")), keys(NEW));
         let before = old.seal(&alice(), at(100)).unwrap();
         let after = both.seal(&alice(), at(100)).unwrap();
-        let opens = |keys: &SigningKeys, cookie: &Wiped| keys.open(cookie.as_bytes(), at(0)).is_some();
+        let opens = |keys: &SigningKeys, cookie: &Wiped| keys.open(cookie.as_bytes()).is_some();
         assert!(opens(&both, &before) && opens(&both, &after) && opens(&new, &after));
         assert!(!opens(&new, &before) && !opens(&old, &after));
         assert_eq!(new.seal(&alice(), at(100)).unwrap().as_bytes(), after.as_bytes(), "replicas agree");
@@ -200,6 +209,7 @@ mod tests {
         assert_eq!(problem(&format!("{OLD}\nshort")), Some(NoSigningKeys::Line(2)));
         assert_eq!(problem(&"k".repeat(31)), Some(NoSigningKeys::Line(1)));
         assert_eq!(problem(&"two words ".repeat(9)), Some(NoSigningKeys::Line(1)));
+        assert_eq!(problem(&format!("#{OLD}")), Some(NoSigningKeys::Line(1)));
         assert_eq!(problem(&format!("{OLD}\n").repeat(9)), Some(NoSigningKeys::TooMany));
         assert_eq!(problem(&format!("{OLD}\n").repeat(8)), None);
     }

@@ -43,7 +43,9 @@ impl Keyring {
         let digests: Vec<_> = entries.iter().map(|entry| entry.digest).collect();
         let hash = |at: &u32| digests.get(number(*at)).map_or(0, |digest| key.hash(digest));
         let mut index = HashTable::with_capacity(entries.len());
-        (0..).zip(&digests).for_each(|(at, digest)| drop(index.insert_unique(key.hash(digest), at, hash)));
+        for (at, digest) in (0..).zip(&digests) {
+            index.insert_unique(key.hash(digest), at, hash);
+        }
         Self {
             key: IndexKey(key.0.clone()),
             entries: entries.into_iter().map(Arc::new).collect(),

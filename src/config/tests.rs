@@ -3,7 +3,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Config, Endpoint, LogFormat, Mode, PlainRequests, Sink};
+use super::{Config, Cookies, Endpoint, LogFormat, Mode, PlainRequests, Sink};
 
 fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
@@ -181,6 +181,11 @@ fn values_that_cannot_be_served_are_named() {
         ("authentication", "signing_key_file = \"k\"", "only with authentication.mode = \"require\""),
         ("authentication", "cookie_lifetime = \"1h\"", "only with authentication.mode = \"require\""),
         ("authentication", "cookie_lifetime = \"1ms\"", "shorter than a second"),
+        (
+            "authentication",
+            "signing_key_file = \"s\"\ndeny_paths = [\"/api/auth\"]",
+            "where callers get cookies",
+        ),
         ("authentication", "first_message = \"accept\"", "only with authentication.mode = \"require\""),
         ("authentication", "origins = [\"*\"]", "leave authentication.origins out"),
         ("authentication", "refuse_query_after = 2027-01-01T00:00:00", "does not say where on Earth"),
@@ -225,7 +230,23 @@ fn the_gateway_decides_by_files() {
     };
     assert_eq!((require.keyring, require.credential_file), (PathBuf::from("k"), PathBuf::from("c")));
     assert!(require.open_paths.iter().any(|path| path.is_of(b"/server_info?x")));
-    assert_eq!((require.open_paths.len(), require.deny_paths.len()), (4, 3));
+    assert_eq!((require.open_paths.len(), require.deny_paths.len()), (4, 4));
+    assert_eq!(require.cookies, None);
+    let Mode::Require(require) =
+        parse(&format!("{REQUIRE}signing_key_file = \"s\""), &[]).unwrap().authentication.mode
+    else {
+        panic!("it does not")
+    };
+    let lifetime = Duration::from_secs(12 * 3600);
+    assert_eq!(require.cookies, Some(Cookies { signing_key_file: PathBuf::from("s"), lifetime }));
+    assert!(!require.deny_paths.iter().any(|path| path.covers(b"/api/auth/workspace-session")));
+    for (more, expected) in [
+        ("signing_key_file = \"c\"", "is upstream.credential_file"),
+        ("cookie_lifetime = \"1h\"", "only with authentication.signing_key_file"),
+    ] {
+        let found = parse(&format!("{REQUIRE}{more}"), &[]).unwrap_err();
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
     let more = format!("{REQUIRE}open_paths = []\ndeny_paths = [\"/api/vscode/url\"]\norigins = []\n");
     let authentication = parse(&more, &[]).unwrap().authentication;
     assert!(!authentication.origins.unwrap().allow(b"https://app.example"), "an empty list allows nobody");

@@ -19,7 +19,6 @@ use pingora::{
 use super::{Gateway, Snapshot, cookies, downstream::Counters, refuse};
 use crate::{
     access_log::{Event, Outcome},
-    config::keyring,
     handshake::{Refusal, head::elements},
 };
 
@@ -28,8 +27,8 @@ pub(super) struct Exchange {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) gateway: Arc<Gateway>,
     counters: Arc<Counters>,
-    /// The caller, if it may have a cookie.
-    cookie_for: Option<Arc<keyring::Entry>>,
+    /// What a cookie has to do with it.
+    cookie: cookies::Part,
     result: Mutex<Answered>,
 }
 
@@ -47,9 +46,9 @@ impl Exchange {
         snapshot: Arc<Snapshot>,
         gateway: Arc<Gateway>,
         counters: Arc<Counters>,
-        cookie_for: Option<Arc<keyring::Entry>>,
+        cookie: cookies::Part,
     ) -> Self {
-        Self { snapshot, gateway, counters, cookie_for, result: Mutex::default() }
+        Self { snapshot, gateway, counters, cookie, result: Mutex::default() }
     }
 
     pub(super) fn answered(&self) -> Answered {
@@ -155,13 +154,10 @@ impl ProxyHttp for Adapter {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         if let Some(exchange) = ctx {
-            cookies::give_ours(response, &exchange.snapshot, exchange.cookie_for.as_deref());
-        }
-        let is_given_away = |exchange: &Arc<Exchange>| {
-            response.headers.values().any(|value| exchange.snapshot.is_given_away_in(value.as_bytes()))
-        };
-        if ctx.as_ref().is_some_and(is_given_away) {
-            return Err(Error::new_up(WITHHELD));
+            let settled = cookies::settle(response, &exchange.snapshot, &exchange.cookie);
+            if settled.is_err() || is_given_away_in(response, &exchange.snapshot) {
+                return Err(Error::new_up(WITHHELD));
+            }
         }
         // Nobody asked for another protocol; Pingora would pass it on as an interim answer.
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -213,6 +209,13 @@ impl ProxyHttp for Adapter {
         let outcome = error.map_or(Outcome::Served, |error| exchange.outcome_of(error));
         exchange.note(status, Some(outcome));
     }
+}
+
+/// Whether an answer's head has our own credential in it.
+fn is_given_away_in(response: &ResponseHeader, snapshot: &Snapshot) -> bool {
+    let reason = response.get_reason_phrase().unwrap_or_default();
+    let values = response.headers.values().map(HeaderValue::as_bytes);
+    values.chain([reason.as_bytes()]).any(|part| snapshot.is_given_away_in(part))
 }
 
 /// Fields of the upstream's connection, beside those that it nominates.

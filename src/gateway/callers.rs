@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::SystemTime,
 };
@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use crate::{
-    authenticate::{Denial, Keyring},
+    authenticate::{Denial, Keyring, Known},
     config::keyring::{Carrier, Entry},
     relay::Summons,
     secret::Digest,
@@ -20,10 +20,10 @@ use crate::{
 
 /// Everybody who has a socket, by the digest of their key.
 #[derive(Default)]
-pub(super) struct Callers(Mutex<Known>);
+pub(super) struct Callers(Mutex<All>);
 
 #[derive(Default)]
-struct Known {
+struct All {
     /// The keyring that holds now, if any does; it may be newer than the one a request was judged by.
     keyring: Option<Arc<Keyring>>,
     callers: HashMap<Digest, Arc<Caller>>,
@@ -37,6 +37,8 @@ struct Caller {
     changed: Summons,
     /// Sockets, and handshakes on their way to be one, but for those that were told to leave.
     open: AtomicU32,
+    /// When the first of what their key was presented by is over, in seconds since 1970.
+    first_over: AtomicU64,
 }
 
 /// The place of one socket among those of its key, until it is dropped.
@@ -45,6 +47,8 @@ pub(super) struct Seat {
     carrier: Carrier,
     /// The page's origin.
     origin: Option<Box<[u8]>>,
+    /// When that is over which the key was presented by, in seconds since 1970.
+    until: u64,
     /// Whether it was told to leave for being too many.
     has_left: AtomicBool,
 }
@@ -56,24 +60,27 @@ impl Callers {
     /// Since the request was judged the key was removed or narrowed, or there are too many sockets.
     pub(super) fn seat(
         &self,
-        entry: &Entry,
+        presented: &Known,
         carrier: Carrier,
         origin: Option<&[u8]>,
     ) -> Result<Seat, Denial> {
+        let (digest, until) = (presented.entry.digest, presented.until.map_or(u64::MAX, seconds));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = known.keyring.as_ref().and_then(|keyring| keyring.of_digest(&entry.digest));
+        let now = known.keyring.as_ref().and_then(|keyring| keyring.of_digest(&digest));
         let now = now.cloned().ok_or(Denial::Unknown)?;
         now.admits(SystemTime::now(), carrier, origin)?;
         let most = now.max_sockets.unwrap_or(u32::MAX);
-        let caller = known.callers.entry(entry.digest).or_insert_with(|| Arc::new(Caller::new(now)));
+        let caller = known.callers.entry(digest).or_insert_with(|| Arc::new(Caller::new(now)));
         if caller.open.load(Ordering::Relaxed) >= most {
             return Err(Denial::TooManySockets);
         }
         caller.open.fetch_add(1, Ordering::Relaxed);
+        caller.first_over.fetch_min(until, Ordering::Relaxed);
         Ok(Seat {
             caller: Arc::clone(caller),
             carrier,
             origin: origin.map(Into::into),
+            until,
             has_left: AtomicBool::new(false),
         })
     }
@@ -88,12 +95,18 @@ impl Callers {
         known.keyring = Some(keyring);
     }
 
-    /// Tells everybody whose time is over.
+    /// Tells everybody whose time may be over.
     pub(super) fn expire(&self, now: SystemTime) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let expired = |caller: &&Arc<Caller>| {
-            caller.now.load().as_ref().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end))
-                && caller.open.load(Ordering::Relaxed) > 0
+            let is_over = caller.first_over.load(Ordering::Relaxed) <= seconds(now);
+            if is_over {
+                // Those that are told and may stay say again how long.
+                caller.first_over.store(u64::MAX, Ordering::Relaxed);
+            }
+            let entry = caller.now.load();
+            let has_expired = entry.as_ref().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end));
+            (is_over || has_expired) && caller.open.load(Ordering::Relaxed) > 0
         };
         known.callers.values().filter(expired).for_each(|caller| caller.changed.ring());
     }
@@ -101,7 +114,12 @@ impl Callers {
 
 impl Caller {
     fn new(entry: Arc<Entry>) -> Self {
-        Self { now: ArcSwapOption::new(Some(entry)), changed: Summons::default(), open: AtomicU32::new(0) }
+        Self {
+            now: ArcSwapOption::new(Some(entry)),
+            changed: Summons::default(),
+            open: AtomicU32::new(0),
+            first_over: AtomicU64::new(u64::MAX),
+        }
     }
 
     fn take_over(&self, entry: Option<Arc<Entry>>) {
@@ -125,10 +143,11 @@ impl Seat {
     }
 
     fn stands(&self) -> bool {
-        let Some(entry) = self.caller.now.load_full() else { return false };
-        if entry.admits(SystemTime::now(), self.carrier, self.origin.as_deref()).is_err() {
+        let (Some(entry), now) = (self.caller.now.load_full(), SystemTime::now()) else { return false };
+        if seconds(now) >= self.until || entry.admits(now, self.carrier, self.origin.as_deref()).is_err() {
             return false;
         }
+        self.caller.first_over.fetch_min(self.until, Ordering::Relaxed);
         // As many leave as are too many, whoever asks first; from then on it is not counted.
         let most = entry.max_sockets.unwrap_or(u32::MAX);
         let fewer = |open: u32| (open > most).then(|| open - 1);
@@ -138,6 +157,11 @@ impl Seat {
         }
         !leaves
     }
+}
+
+/// Since 1970.
+fn seconds(moment: SystemTime) -> u64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Drop for Seat {

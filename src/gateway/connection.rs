@@ -95,7 +95,7 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
         let snapshot = gateway.snapshot.load_full();
         let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
         let judged = judge(&gateway, &head, &snapshot, &hop, &mut entry, None);
-        let Going { admitted, seat, cookie_for } = match judged {
+        let Going { admitted, seat, cookie } = match judged {
             Ok(Decided::Goes(going)) => {
                 drop(head);
                 going
@@ -120,8 +120,7 @@ pub async fn serve(gateway: Arc<Gateway>, transport: Transport, peer: Option<IpA
                 let proxy = snapshot.proxies.get(place.worker);
                 let cut = interruptions.cut.as_mut();
                 let counters = downstream.counters();
-                let exchange =
-                    Exchange::new(Arc::clone(&snapshot), Arc::clone(&gateway), counters, cookie_for);
+                let exchange = Exchange::new(Arc::clone(&snapshot), Arc::clone(&gateway), counters, cookie);
                 match plain(Arc::new(exchange), proxy, downstream, (head, body), &entry, cut).await {
                     Some(downstream) => downstream,
                     None => return,

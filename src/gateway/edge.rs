@@ -8,14 +8,15 @@ use tokio::time::Instant;
 use super::{
     Entry, Gateway, Snapshot,
     callers::Seat,
+    cookies,
     own::{self, Own},
     refuse::Aside,
     tickets::Purpose,
 };
 use crate::{
     access_log::{Event, Outcome},
-    authenticate::{Admission, Denial, Denied, Keyring, SigningKeys, admit, origin},
-    config::{MAKES_COOKIES, keyring, keyring::Carrier},
+    authenticate::{Admission, Denial, Denied, Keyring, Known, SigningKeys, admit, origin},
+    config::{MAKES_COOKIES, keyring::Carrier},
     handshake::{
         Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head, path,
     },
@@ -54,8 +55,8 @@ pub(super) struct Going {
     pub(super) admitted: Admitted,
     /// The place of a verified caller's socket.
     pub(super) seat: Option<Seat>,
-    /// The caller, if it may have a cookie of ours where the agent server gives it one of its own.
-    pub(super) cookie_for: Option<Arc<keyring::Entry>>,
+    /// What a cookie has to do with it.
+    pub(super) cookie: cookies::Part,
 }
 
 /// A request that does not.
@@ -97,7 +98,7 @@ pub(super) fn decide(
         let (Admission::Caller(caller), Some(carrier)) = (&admission, examined.source.carrier()) else {
             return Ok((admission, None));
         };
-        entry.caller = Some(Arc::clone(&caller.name));
+        entry.caller = Some(Arc::clone(&caller.entry.name));
         let is_socket = examined.kind == Kind::OpeningHandshake;
         let seat = is_socket.then(|| gateway.callers.seat(caller, carrier, origin(head))).transpose()?;
         Ok((admission, seat))
@@ -116,55 +117,57 @@ pub(super) fn decide(
             Err(denied) => return Err(stopped(gateway, snapshot, head, event, &denied, entry.client)),
         }
     }
-    let cookie_for = match &admission {
-        Admission::Caller(caller) => cookie_for(snapshot, head, caller)
-            .map_err(|denied| stopped(gateway, snapshot, head, event, &denied, entry.client))?,
-        Admission::Awaited | Admission::Open | Admission::PassThrough => None,
-    };
+    let cookie = part_of_cookie(snapshot, head, examined, &admission)
+        .map_err(|denied| stopped(gateway, snapshot, head, event, &denied, entry.client))?;
     let passage = match (&admission, &snapshot.edge) {
         (Admission::Awaited, _) => return Ok(Decided::Awaits(Accept::of(head))),
         (Admission::PassThrough, _) => Passage::AsPresented,
         (Admission::Caller(caller), Some(edge)) => {
-            Passage::Verified { credential: &edge.credential, caller: &caller.name }
+            Passage::Verified { credential: &edge.credential, caller: &caller.entry.name }
         }
         (Admission::Open | Admission::Caller(_), _) => Passage::Bare,
     };
     match examined.write(head, rules, hop, &passage) {
-        Ok(admitted) => Ok(Decided::Goes(Going { admitted, seat, cookie_for })),
+        Ok(admitted) => Ok(Decided::Goes(Going { admitted, seat, cookie })),
         Err(refusal) => Err(Stopped::refused(event, refusal)),
     }
 }
 
-/// The caller, if it may have a cookie.
+/// What a cookie has to do with a request of whoever is `admitted`.
 ///
 /// # Errors
-/// It asks for nothing else, and may not.
-fn cookie_for(
+/// It asks for a cookie that its caller may not present.
+fn part_of_cookie(
     snapshot: &Snapshot,
     head: &Head<'_>,
-    caller: &Arc<keyring::Entry>,
-) -> Result<Option<Arc<keyring::Entry>>, Denied> {
-    if snapshot.edge.as_ref().is_none_or(|edge| edge.signing_keys.is_none()) {
-        return Ok(None);
+    examined: &Examined<'_>,
+    admitted: &Admission,
+) -> Result<cookies::Part, Denied> {
+    let (Admission::Caller(caller), Some(edge)) = (admitted, &snapshot.edge) else {
+        return Ok(cookies::Part::None);
+    };
+    if examined.source == CredentialSource::Cookie {
+        return Ok(cookies::Part::Presents);
     }
-    match caller.admits(SystemTime::now(), Carrier::Cookie, origin(head)) {
-        Ok(()) => Ok(Some(Arc::clone(caller))),
-        Err(denial) if path::of(head.target) == MAKES_COOKIES.as_bytes() && head.method == "POST" => {
-            Err(Denied { denial, entry: Some(Arc::clone(caller)) })
-        }
-        Err(_) => Ok(None),
+    let asks = head.method == "POST" && path::of(head.target) == MAKES_COOKIES.as_bytes();
+    let Some(_) = edge.signing_keys.as_ref().filter(|_| asks) else { return Ok(cookies::Part::None) };
+    let entry = &caller.entry;
+    match entry.admits(SystemTime::now(), Carrier::Cookie, origin(head)) {
+        Ok(()) => Ok(cookies::Part::IsAskedFor(Arc::clone(entry))),
+        Err(denial) => Err(Denied { denial, entry: Some(Arc::clone(entry)) }),
     }
 }
 
-/// The entry of what a request presents.
+/// Whose it is what a request presents.
 fn known(
     gateway: &Gateway,
     snapshot: &Snapshot,
     head: &Head<'_>,
     examined: &Examined<'_>,
     presented: &[u8],
-) -> Option<Arc<keyring::Entry>> {
+) -> Option<Known> {
     let Edge { keyring, signing_keys, .. } = snapshot.edge.as_ref()?;
+    let mut until = None;
     let found = match examined.source {
         CredentialSource::Ticket => {
             let path = path::of(head.target).into();
@@ -172,7 +175,9 @@ fn known(
             keyring.of_digest(&gateway.tickets.redeem(presented, &purpose, Instant::now())?)
         }
         CredentialSource::Cookie => {
-            keyring.of_digest(&signing_keys.as_ref()?.open(presented, SystemTime::now())?)
+            let (digest, end) = signing_keys.as_ref()?.open(presented)?;
+            until = Some(end);
+            keyring.of_digest(&digest)
         }
         CredentialSource::Bearer
         | CredentialSource::Field
@@ -181,7 +186,7 @@ fn known(
         | CredentialSource::Query
         | CredentialSource::Subprotocol => keyring.find(presented),
     };
-    found.cloned()
+    Some(Known { entry: Arc::clone(found?), until })
 }
 
 /// What an answer to a request says beside itself.

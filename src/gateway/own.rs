@@ -50,7 +50,7 @@ pub(super) fn answer(
 ) -> Result<Option<Own>, Denied> {
     let (path, query) = split_once(head.target, b'?').unwrap_or((head.target, b""));
     let caller = match admitted {
-        Admission::Caller(caller) => caller,
+        Admission::Caller(caller) => &caller.entry,
         Admission::Open if head.method == "OPTIONS" => return Ok(Some(preflight(snapshot, aside))),
         Admission::Awaited | Admission::Open | Admission::PassThrough => return Ok(None),
     };

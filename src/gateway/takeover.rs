@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot, Transport, callers::Seat, connection::watch_for_lost_peer,
-    refuse,
+    cookies, refuse,
 };
 use crate::{
     access_log::{Event, Outcome, Record},
@@ -248,7 +248,8 @@ async fn open(snapshot: &Snapshot, head: Wiped) -> Result<(Answer, Box<dyn Strea
         let mut bytes = BytesMut::with_capacity(1024);
         loop {
             if let Some(answer) = Answer::parse(&mut bytes)? {
-                let is_given_away = snapshot.is_given_away_in(&answer.head);
+                let is_given_away =
+                    snapshot.is_given_away_in(&answer.head) || cookies::are_given_in(&answer.head, snapshot);
                 return if is_given_away { Err(Outcome::Withheld) } else { Ok(answer) };
             }
             match upstream.read_buf(&mut bytes).await {

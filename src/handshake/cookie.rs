@@ -32,16 +32,16 @@ pub fn is_given(line: &[u8]) -> bool {
     given.is_some_and(|value| !value.is_empty() && value != b"\"\"")
 }
 
-/// What such a line becomes: the same with another value, for so many seconds, and shown to no script. `None` for any
-/// other line.
+/// What such a line becomes: another value, for so many seconds, and shown to no script. Of what else it says, where it
+/// goes on and how safely. `None` for any other line.
 pub fn given_instead(line: &[u8], value: &[u8], seconds: u64) -> Option<Vec<u8>> {
     let mut parts = Some(pairs(line)).filter(|_| is_given(line))?;
     parts.next();
     let seconds = seconds.to_string();
     let parts = parts.map(<[u8]>::trim_ascii).filter(|part| {
         let (name, _) = split_once(part, b'=').unwrap_or((part, b""));
-        let is = |known: &str| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes());
-        !is("max-age") && !is("expires") && !is("httponly") && !part.is_empty()
+        let is = |known: &&str| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes());
+        ["path", "samesite", "secure", "partitioned"].iter().any(is)
     });
     let mut out = [NAME.as_bytes(), b"=", value, b"; HttpOnly; Max-Age=", seconds.as_bytes()].concat();
     for part in parts {
@@ -110,7 +110,7 @@ mod tests {
         let ours = "oh_workspace_session_key=ours; HttpOnly; Max-Age=60; Path=/api/conversations; SameSite=none; Secure; Partitioned";
         assert_eq!(given(theirs).as_deref(), Some(ours));
         assert_eq!(
-            given("oh_workspace_session_key=\"k;expires = Fri, 01 Jan 2100 00:00:00 GMT;;MAX-AGE=1")
+            given("oh_workspace_session_key=\"k;expires = Fri, 01 Jan 2100 00:00:00 GMT;;MAX-AGE=1;Domain=a")
                 .as_deref(),
             Some("oh_workspace_session_key=ours; HttpOnly; Max-Age=60")
         );
@@ -143,6 +143,8 @@ mod tests {
             "/api/conversations/0f-1/workspace/%252e%252e/events",
             "/api/conversations/0f-1/workspace/a%5c..%5Cb",
             "/api/conversations/0f-1/workspace/..;a/b",
+            "/api/conversations/0f-1/workspace/..%23/b",
+            "/api/conversations/0f-1/workspace/..%00/b",
             "/api/conversations/0f-1/workspace%2Fa",
             "/api/Conversations/0f-1/workspace/a",
             "/api/conversations/0f-1/workspace/%25252525252541",

@@ -25,10 +25,12 @@ pub(super) fn may_be(path: &[u8], such: impl Fn(&[u8]) -> bool) -> bool {
     true
 }
 
-/// The segments of a path, to servers that take a backslash for a slash, without their parameters.
+/// The segments of a path, to servers that take a backslash for a slash, without their parameters, and without what
+/// may end a path that was decoded first.
 pub(super) fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
-    segments.map(|segment| segment.split(|byte| *byte == b';').next().unwrap_or_default())
+    let ends = |byte: &u8| matches!(byte, 0..=b' ' | b';' | b'?' | b'#');
+    segments.map(move |segment| segment.split(ends).next().unwrap_or_default())
 }
 
 /// Whether a segment leads up again.

@@ -11,7 +11,8 @@ use super::super::{
 const OPEN_PATHS: [&str; 4] = ["/alive", "/health", "/ready", "/server_info"];
 
 /// What nobody reaches unless configured: where the agent server hands its own credential out.
-const DENY_PATHS: [&str; 2] = ["/api/conversations/*/runtime/credentials", "/api/vscode/url"];
+const DENY_PATHS: [&str; 3] =
+    ["/api/conversations/*/runtime/credentials", "/api/conversations/*/vscode/url", "/api/vscode/url"];
 
 /// How long a cookie counts unless configured: a day of work.
 const COOKIE_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
@@ -78,6 +79,19 @@ pub(super) fn authentication(
             "is used only with authentication.signing_key_file; remove it, or write signing_key_file = \"signing-key\"",
         );
     }
+    if signing_key_file.is_some() {
+        let covers = |path: &DeniedPath| path.covers(MAKES_COOKIES.as_bytes());
+        if deny_paths.iter().flatten().any(covers) {
+            let text = format!(
+                "covers {MAKES_COOKIES}, where callers get cookies; leave it out, or signing_key_file"
+            );
+            table.unfit("deny_paths", &text);
+        }
+        if signing_key_file == credential_file {
+            let text = "is upstream.credential_file, which more people know; write signing_key_file = \"signing-key\"";
+            table.unfit("signing_key_file", text);
+        }
+    }
     let cookies = signing_key_file.map(|signing_key_file| Cookies {
         signing_key_file,
         lifetime: cookie_lifetime.unwrap_or(COOKIE_LIFETIME),
@@ -113,7 +127,7 @@ fn denied_unless_configured(has_cookies: bool) -> Vec<DeniedPath> {
     DENY_PATHS.into_iter().chain(made).filter_map(|path| paths::denied_path(path).ok()).collect()
 }
 
-/// How long a cookie counts: browsers count in seconds, and keep none for longer.
+/// How long a cookie counts, which browsers are told in seconds.
 fn cookie_lifetime(text: &str) -> value::Parsed<Duration> {
     let lifetime = value::some_time(text)?;
     if lifetime < Duration::from_secs(1) {

@@ -72,6 +72,7 @@ fn a_browser_gets_a_cookie_of_ours_and_the_agent_server_sees_its_own_credential(
     let upstream = server();
     let gateway = gateway(&upstream, "");
     let answer = asked(&gateway, CANARY, &[]);
+    assert_eq!(answer.head.value("cache-control"), Some("no-store"));
     let line = line(&answer);
     let (cookie, attributes) = line.split_once("; ").unwrap();
     assert_eq!(
@@ -82,14 +83,14 @@ fn a_browser_gets_a_cookie_of_ours_and_the_agent_server_sees_its_own_credential(
     for secret in [OURS, CANARY] {
         assert_without("the browser", secret, answer.head.0.as_bytes());
     }
-    let before = upstream.received().len();
     let answer = ask(&gateway, false, By::Cookie, &format!("hgc_{cookie}"), &["Cookie: a=1"]);
     assert_eq!(answer.status(), 200);
-    let received = upstream.received()[before..].concat();
-    assert!(received.starts_with(&format!("GET {FILE} HTTP/1.1\r\n")), "{received}");
+    let all = upstream.received().concat();
+    let (_, received) = all.split_once(&format!("GET {FILE} HTTP/1.1\r\n")).unwrap();
     assert!(received.contains(&format!("\r\nX-Session-API-Key: {OURS}\r\n")), "{received}");
     assert!(received.contains("\r\nX-Hushgate-Caller: alice\r\n"), "{received}");
     assert!(received.contains("\r\nCookie: a=1\r\n") && !received.contains("oh_workspace"), "{received}");
+    assert_eq!(answer.head.value("cache-control"), Some("private, no-cache"));
     let line = &gateway.events("request", 2)[1];
     assert_eq!((&line["caller"], &line["credential_source"]), (&"alice".into(), &"cookie".into()));
     assert!(!gateway.log_text().contains(cookie) && !gateway.diagnostics().contains(cookie));
@@ -114,6 +115,9 @@ fn a_cookie_opens_nothing_but_files_and_the_sockets_of_listed_pages() {
         // A page that is not listed could read what it gets.
         head(&format!("GET {FILE}"), &[&line, "Origin: https://evil.example"]),
         head(&format!("GET {FILE}"), &[&line, "Origin: null"]),
+        // One of another origin could run what it cannot read.
+        head(&format!("GET {FILE}"), &[&line, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: script"]),
+        head(&format!("GET {FILE}"), &[&line, "Sec-Fetch-Site: same-site", "Sec-Fetch-Dest: empty"]),
     ] {
         let answer = gateway.exchange(&request);
         assert_eq!((answer.status(), answer.text()), (401, "{\"detail\":\"Unauthorized\"}"), "{request}");
@@ -122,7 +126,14 @@ fn a_cookie_opens_nothing_but_files_and_the_sockets_of_listed_pages() {
     assert_eq!(open(&[&line]), 403, "whoever names no page");
     assert_eq!(open(&[&line, "Origin: https://evil.example"]), 403);
     assert_eq!(upstream.received().len(), before);
-    assert_eq!(shown(&gateway, &cookie, &[PAGE]), 200);
+    for fields in [
+        &[PAGE][..],
+        &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: iframe"],
+        &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image"],
+        &["Sec-Fetch-Site: same-origin", "Sec-Fetch-Dest: script"],
+    ] {
+        assert_eq!(shown(&gateway, &cookie, fields), 200, "{fields:?}");
+    }
     assert!(revoked::is_alive(&mut gateway.upgrade(&opening("/s", &[&line, PAGE]))));
 }
 
@@ -163,13 +174,68 @@ fn a_cookie_counts_no_longer_than_its_key_or_its_lifetime() {
     let line = line(&asked(&gateway, CANARY, &[]));
     let age: u64 = line.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
     assert!((3500..=3600).contains(&age), "{line}");
+}
+
+#[test]
+fn a_cookie_that_is_over_ends_its_sockets_and_no_others() {
+    let upstream = server();
     let setup = served(Setup::before(&upstream).requiring(&key("alice", CANARY, "")));
-    let gateway = setup.set("authentication.cookie_lifetime", "2s").start();
-    let cookie = made(&gateway, CANARY);
-    assert_eq!(shown(&gateway, &cookie, &[]), 200);
-    std::thread::sleep(Duration::from_millis(2100));
-    assert_eq!(shown(&gateway, &cookie, &[]), 401);
-    assert_eq!(gateway.events("request", 3)[2]["outcome"], "credential_unknown");
+    let setup = setup.set("authentication.origins", vec!["https://app.example", "null"]);
+    let gateway = setup.set("authentication.cookie_lifetime", "3s").start();
+    let open = |cookie: &str| {
+        gateway.upgrade(&opening("/s", &[&format!("Cookie: oh_workspace_session_key={cookie}"), PAGE]))
+    };
+    let first = made(&gateway, CANARY);
+    let (mut socket, mut other) = (open(&first), gateway.upgrade(&opening("/s", &[&field(CANARY)])));
+    std::thread::sleep(Duration::from_millis(1500));
+    let mut later = open(&made(&gateway, CANARY));
+    assert_eq!(socket.take(4).unwrap(), [0x88, 2, 0x0f, 0xa1]);
+    assert!(revoked::is_alive(&mut later), "its cookie is another one");
+    assert_eq!(shown(&gateway, &first, &[]), 401);
+    let line = &gateway.events("request", 3)[2];
+    assert_eq!((&line["outcome"], &line["caller"]), (&"credential_expired".into(), &"alice".into()));
+    assert_eq!(later.take(4).unwrap(), [0x88, 2, 0x0f, 0xa1]);
+    assert!(revoked::is_alive(&mut other));
+    // Nobody knows who `null` is, though it is listed.
+    let line = format!("Cookie: oh_workspace_session_key={}", made(&gateway, CANARY));
+    assert_eq!(gateway.send(opening("/s", &[&line, "Origin: null"])).take_head().unwrap().status(), 403);
+}
+
+/// Whatever the value is, and however it is quoted: nobody asked for a cookie of theirs.
+#[test]
+fn no_cookie_of_the_agent_server_passes_anywhere() {
+    let quoted = "oh_workspace_session_key=\"a key\\054 quoted\"; Path=/; Domain=app.example";
+    let given = format!("HTTP/1.1 204 No Content\r\nSet-Cookie: {quoted}\r\n\r\n");
+    let failed = format!("HTTP/1.1 500 No\r\nSet-Cookie: {quoted}\r\nContent-Length: 0\r\n\r\n");
+    for (answer, request) in [
+        (&given, head(&format!("PUT {MAKES}"), &[&field(CANARY), "Content-Length: 0"])),
+        (&given, head("POST /api/auth/workspace%2Dsession", &[&field(CANARY), "Content-Length: 0"])),
+        (&given, head("GET /alive", &[])),
+        (&failed, head(&format!("POST {MAKES}"), &[&field(CANARY), "Content-Length: 0"])),
+        (&failed, opening("/s", &[&field(CANARY)])),
+    ] {
+        let upstream = Upstream::answering(answer.clone());
+        let gateway = gateway(&upstream, "");
+        let answer = gateway.send(&request).take_head().unwrap();
+        assert_eq!((answer.status(), answer.value("set-cookie")), (502, None), "{request}");
+        let line = &gateway.log_lines(1)[0];
+        assert_eq!(line["outcome"], "withheld");
+    }
+    let upstream = Upstream::answering(given);
+    let gateway = gateway(&upstream, "");
+    let asked = asked(&gateway, CANARY, &[]);
+    let line = asked.head.value("set-cookie").unwrap();
+    assert!(line.starts_with("oh_workspace_session_key=hgc_") && line.ends_with("; Path=/"), "{line}");
+}
+
+/// Nor does our own credential in what is said of a status.
+#[test]
+fn a_reason_that_gives_our_credential_away_is_withheld() {
+    let upstream = Upstream::answering(format!("HTTP/1.1 200 {OURS}\r\nContent-Length: 0\r\n\r\n"));
+    let gateway = gateway(&upstream, "");
+    let answer = gateway.exchange(head("GET /a", &[&field(CANARY)]));
+    assert_eq!(answer.status(), 502);
+    assert_without("the client", OURS, answer.head.0.as_bytes());
 }
 
 #[test]
