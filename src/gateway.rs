@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::{
     io::AsyncWriteExt,
     sync::{OwnedSemaphorePermit, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use self::{
@@ -293,6 +293,13 @@ impl Gateway {
     async fn draining(&self) {
         let mut phase = self.phase();
         drop(phase.wait_for(|phase| *phase >= Phase::Draining).await);
+    }
+
+    /// Waits for so long, or until no further request is served.
+    async fn pause(&self, length: Duration) {
+        if length > Duration::ZERO {
+            drop(timeout(length, self.draining()).await);
+        }
     }
 
     /// Ready when what is still open has to end.

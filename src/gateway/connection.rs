@@ -282,6 +282,7 @@ pub(super) async fn stop(
     stopped: Stopped,
 ) {
     let Stopped { event, outcome, aside } = stopped;
+    gateway.pause(aside.pause).await;
     let answer = Answer::to(outcome, event);
     let told = tell_last(gateway, &mut downstream, &answer.bytes(&aside)).await;
     let status = told.then_some(answer.status);

@@ -191,7 +191,7 @@ fn known(
 
 /// What an answer to a request says beside itself.
 fn aside(snapshot: &Snapshot, head: &Head<'_>) -> Aside {
-    Aside { is_head_only: head.method == "HEAD", retry_after: None, origin: readable_by(snapshot, head) }
+    Aside { is_head_only: head.method == "HEAD", origin: readable_by(snapshot, head), ..Aside::default() }
 }
 
 /// What a denied request is answered with.
@@ -207,8 +207,9 @@ fn stopped(
     let per_minute = snapshot.config.limits.failed_attempts_per_minute;
     let attempt = client.filter(|_| denied.is_failed_attempt());
     let limited = attempt.map(|client| gateway.limiter.failed(client, gateway.started.elapsed(), per_minute));
-    let denial = if let Some(Err(wait)) = limited {
-        aside.retry_after = Some(wait.seconds());
+    let denial = if let Some(Err(limited)) = limited {
+        aside.retry_after = Some(limited.retry_after);
+        aside.pause = limited.pause;
         Denial::TooManyAttempts
     } else {
         denied.denial

@@ -68,8 +68,10 @@ pub(super) async fn run(
     };
     drop((waits, counted));
     let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
-    let going =
-        heard.and_then(|credential| introduce(&gateway, &head, &snapshot, &hop, &mut entry, credential));
+    let going = match heard {
+        Ok(credential) => introduce(&gateway, &head, &snapshot, &hop, &mut entry, credential).await,
+        Err(outcome) => Err(outcome),
+    };
     drop(head);
     let opened = match going {
         Ok(Going { admitted, seat, .. }) => {
@@ -158,7 +160,7 @@ async fn hear(
 }
 
 /// Decides about the handshake again, as if it had presented the credential itself.
-fn introduce(
+async fn introduce(
     gateway: &Gateway,
     head: &[u8],
     snapshot: &Snapshot,
@@ -169,7 +171,10 @@ fn introduce(
     match judge(gateway, head, snapshot, hop, entry, Some(credential)) {
         Ok(Decided::Goes(going)) => Ok(going),
         Ok(Decided::Answered(_) | Decided::Awaits(_)) => Err(Outcome::Denied(Denial::Missing)),
-        Err(stopped) => Err(stopped.outcome),
+        Err(stopped) => {
+            gateway.pause(stopped.aside.pause).await;
+            Err(stopped.outcome)
+        }
     }
 }
 

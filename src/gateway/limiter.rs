@@ -5,6 +5,9 @@
 //! a table that never grows, whoever floods it. Addresses that share a cell of it share a limit, so one
 //! that fails may hear `429` sooner than by its own doing, and that is all that comes of it. Which ones
 //! share is decided by a hash under a random key, so nobody can choose whom to share with.
+//!
+//! Who goes on after that is slowed down as well: its answers come at a pace, so that whoever waits for each
+//! before the next takes little of what others need.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,8 +17,14 @@ use std::{
     time::Duration,
 };
 
-/// The cells of the table, 128 KiB.
+/// The cells of the tables, 128 KiB each.
 const CELLS: usize = 1 << 14;
+
+/// The time between two answers to who is limited, in nanoseconds.
+const PACE: u64 = SECOND / 100;
+
+/// The longest that one of them is held back, in nanoseconds.
+const LONGEST_PAUSE: u64 = SECOND;
 
 /// A minute, in nanoseconds.
 const MINUTE: u64 = 60 * SECOND;
@@ -30,27 +39,26 @@ const SECOND: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Limiter {
     cells: Box<[AtomicU64; CELLS]>,
+    /// When the last answer to who is limited is due, in nanoseconds.
+    due: Box<[AtomicU64; CELLS]>,
     hash: RandomState,
 }
 
-/// How long an address has to wait until a failure of its is answered again, for the field
-/// `Retry-After` (RFC 9110 section 10.2.3).
+/// What becomes of an address that has failed too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RetryAfter {
-    seconds: u64,
-}
-
-impl RetryAfter {
-    /// In whole seconds, one at least.
-    pub(super) fn seconds(self) -> u64 {
-        self.seconds
-    }
+pub(super) struct Limited {
+    /// How long it has to wait until a failure of its is answered again, in whole seconds, one at least: for the
+    /// field `Retry-After` (RFC 9110 section 10.2.3).
+    pub(super) retry_after: u64,
+    /// How long it waits until it is told so, a second at most.
+    pub(super) pause: Duration,
 }
 
 impl Limiter {
     /// Nobody has failed yet. `hash` is the random key of which addresses share a cell.
     pub(super) fn new(hash: RandomState) -> Self {
-        Self { cells: Box::new([const { AtomicU64::new(0) }; CELLS]), hash }
+        let table = || Box::new([const { AtomicU64::new(0) }; CELLS]);
+        Self { cells: table(), due: table(), hash }
     }
 
     /// Counts a failure of an address, unless it has failed too often already.
@@ -60,8 +68,11 @@ impl Limiter {
     ///
     /// # Errors
     /// How long to wait. A failure that is not let through is not counted.
-    pub(super) fn failed(&self, address: IpAddr, now: Duration, per_minute: u32) -> Result<(), RetryAfter> {
-        let (Some(per_minute), Some(cell)) = (NonZeroU32::new(per_minute), self.cell(address)) else {
+    pub(super) fn failed(&self, address: IpAddr, now: Duration, per_minute: u32) -> Result<(), Limited> {
+        let at = self.place(address);
+        let (Some(per_minute), Some(cell), Some(due)) =
+            (NonZeroU32::new(per_minute), self.cells.get(at), self.due.get(at))
+        else {
             return Ok(());
         };
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -74,14 +85,22 @@ impl Limiter {
         });
         counted.map(|_| ()).map_err(|cell| {
             let wait = (used_up_to(cell) - now).saturating_sub(burst);
-            RetryAfter { seconds: wait.div_ceil(SECOND).max(1) }
+            Limited { retry_after: wait.div_ceil(SECOND).max(1), pause: pause(due, now) }
         })
     }
 
-    fn cell(&self, address: IpAddr) -> Option<&AtomicU64> {
+    /// Where an address stands in the tables.
+    fn place(&self, address: IpAddr) -> usize {
         let [first, second, ..] = self.hash.hash_one(Source::of(address)).to_ne_bytes();
-        self.cells.get(usize::from(u16::from_ne_bytes([first, second])) % CELLS)
+        usize::from(u16::from_ne_bytes([first, second])) % CELLS
     }
+}
+
+/// How long an answer waits that comes behind those before it at [`PACE`].
+fn pause(due: &AtomicU64, now: u64) -> Duration {
+    let next = |due: u64| due.saturating_add(PACE).clamp(now, now.saturating_add(LONGEST_PAUSE));
+    let before = due.fetch_update(Relaxed, Relaxed, |due| Some(next(due))).unwrap_or_else(|due| due);
+    Duration::from_nanos(next(before) - now)
 }
 
 /// What counts as one address.
@@ -122,20 +141,21 @@ mod tests {
         Duration::from_secs_f64(seconds)
     }
 
-    fn retry_after(seconds: u64) -> Result<(), RetryAfter> {
-        Err(RetryAfter { seconds })
+    /// Fails, and says how long to wait then.
+    fn failed(limiter: &Limiter, address: IpAddr, now: f64, per_minute: u32) -> Result<(), u64> {
+        limiter.failed(address, at(now), per_minute).map_err(|limited| limited.retry_after)
     }
 
     #[test]
     fn a_burst_passes_and_then_one_at_a_time() {
         let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
         for _ in 0..20 {
-            assert_eq!(limiter.failed(one, at(1000.0), 20), Ok(()));
+            assert_eq!(failed(&limiter, one, 1000.0, 20), Ok(()));
         }
-        assert_eq!(limiter.failed(one, at(1000.0), 20), retry_after(3));
-        assert_eq!(limiter.failed(one, at(1002.5), 20), retry_after(1));
-        assert_eq!(limiter.failed(one, at(1003.0), 20), Ok(()));
-        assert_eq!(limiter.failed(one, at(1003.0), 20), retry_after(3));
+        assert_eq!(failed(&limiter, one, 1000.0, 20), Err(3));
+        assert_eq!(failed(&limiter, one, 1002.5, 20), Err(1));
+        assert_eq!(failed(&limiter, one, 1003.0, 20), Ok(()));
+        assert_eq!(failed(&limiter, one, 1003.0, 20), Err(3));
         // Half a minute of silence gives half the burst back, and an hour all of it, not more.
         let passed = |now| (0..50).take_while(|_| limiter.failed(one, now, 20).is_ok()).count();
         assert_eq!(passed(at(1033.0)), 10);
@@ -146,14 +166,27 @@ mod tests {
     fn the_allowance_may_change_at_any_time() {
         let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
         assert_eq!(limiter.failed(one, at(0.0), 1), Ok(()));
-        assert_eq!(limiter.failed(one, at(0.0), 1), retry_after(60));
+        assert_eq!(failed(&limiter, one, 0.0, 1), Err(60));
         assert_eq!(limiter.failed(one, at(0.0), 0), Ok(()));
-        assert_eq!(limiter.failed(one, at(0.0), 20), retry_after(3));
+        assert_eq!(failed(&limiter, one, 0.0, 20), Err(3));
         assert_eq!(limiter.failed(one, at(3.0), 20), Ok(()));
-        assert_eq!(limiter.failed(one, at(3.0), 1), retry_after(60));
+        assert_eq!(failed(&limiter, one, 3.0, 1), Err(60));
         for _ in 0..100_000 {
             assert_eq!(limiter.failed(one, at(3.0), u32::MAX), Ok(()));
         }
+    }
+
+    #[test]
+    fn who_goes_on_is_answered_at_a_pace() {
+        let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
+        let pause = |now| limiter.failed(one, at(now), 1).map_err(|limited| limited.pause.as_millis());
+        assert_eq!(pause(5.0), Ok(()));
+        assert_eq!((pause(5.0), pause(5.0), pause(5.0)), (Err(0), Err(10), Err(20)));
+        // Whoever is slower than that waits for nothing.
+        assert_eq!((pause(5.1), pause(5.2)), (Err(0), Err(0)));
+        let longest = (0..1000).map(|_| pause(5.2).unwrap_err()).max();
+        assert_eq!(longest, Some(1000));
+        assert_eq!((pause(6.0), pause(7.5)), (Err(210), Err(0)));
     }
 
     #[test]
@@ -207,11 +240,11 @@ mod tests {
                 now += gap;
                 match limiter.failed(one, Duration::from_nanos(now), per_minute) {
                     Ok(()) => passed.push(now),
-                    Err(retry_after) => {
-                        prop_assert!((1..=60).contains(&retry_after.seconds()));
-                        let later = now + retry_after.seconds() * SECOND;
+                    Err(Limited { retry_after, .. }) => {
+                        prop_assert!((1..=60).contains(&retry_after));
+                        let later = now + retry_after * SECOND;
                         let each = MINUTE.div_ceil(per_minute.into());
-                        let used = limiter.cell(one).unwrap().load(Relaxed);
+                        let used = limiter.cells[limiter.place(one)].load(Relaxed);
                         prop_assert!(used.saturating_sub(later) <= each * u64::from(per_minute - 1), "told too short");
                     }
                 }

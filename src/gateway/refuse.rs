@@ -1,6 +1,8 @@
 //! The only place that turns a refusal or a failure into an answer. None gives a reason that a client
 //! could probe.
 
+use std::time::Duration;
+
 use crate::{
     access_log::{Event, Outcome},
     authenticate::Denial,
@@ -28,6 +30,8 @@ pub(super) struct Aside {
     pub(super) retry_after: Option<u64>,
     /// The origin whose pages may read the answer, as it came.
     pub(super) origin: Option<Box<str>>,
+    /// How long it is held back.
+    pub(super) pause: Duration,
 }
 
 impl Aside {
