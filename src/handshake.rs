@@ -311,7 +311,7 @@ impl<'a> Examined<'a> {
             require: self.require,
         };
         out.end_to_end(head, rules, hop, &kept);
-        out.forwarding(head, hop);
+        out.forwarding(head, hop, &kept);
         if let Passage::Verified { caller, .. } = passage {
             out.line("X-Hushgate-Caller", caller.as_bytes());
         }

@@ -96,6 +96,13 @@ pub(super) struct Kept<'a> {
     pub(super) require: Option<&'a config::Require>,
 }
 
+impl Kept<'_> {
+    /// Whether a field's value has in it what ours takes the place of.
+    fn holds_replaced(&self, value: &[u8]) -> bool {
+        self.replaced.is_some_and(|credential| memchr::memmem::find(value, credential).is_some())
+    }
+}
+
 /// Writes a head.
 pub(super) struct Writer(Wiped);
 
@@ -130,11 +137,8 @@ impl Writer {
         hop: &Hop<'_>,
         kept: &Kept<'_>,
     ) {
-        let Kept { kind, nominated, withheld, replaced, require } = *kept;
+        let Kept { kind, nominated, withheld, require, .. } = *kept;
         let believes = is_trusted(hop.peer, hop);
-        let holds_replaced = |value: &[u8]| {
-            replaced.is_some_and(|credential| memchr::memmem::find(value, credential).is_some())
-        };
         let mut has_length = false;
         for Field { name, value } in &head.fields {
             if is_any(name, &["content-length"]) {
@@ -166,18 +170,19 @@ impl Writer {
             };
             let has_none = others.as_ref().is_some_and(Vec::is_empty);
             let value = others.as_deref().unwrap_or(value);
-            if goes_on && !has_none && !holds_replaced(value) {
+            if goes_on && !has_none && !kept.holds_replaced(value) {
                 self.line(name, value);
             }
         }
     }
 
     /// Sets `X-Forwarded-For`, `-Proto` and `-Host`. What came is believed of a trusted proxy only.
-    pub(super) fn forwarding(&mut self, head: &Head<'_>, hop: &Hop<'_>) {
+    pub(super) fn forwarding(&mut self, head: &Head<'_>, hop: &Hop<'_>, kept: &Kept<'_>) {
         let believes = is_trusted(hop.peer, hop);
         let mut chain = Vec::with_capacity(64);
         if believes {
-            for address in elements(head.values("x-forwarded-for")) {
+            for address in elements(head.values("x-forwarded-for").filter(|line| !kept.holds_replaced(line)))
+            {
                 chain.extend_from_slice(address);
                 chain.extend_from_slice(b", ");
             }
@@ -186,10 +191,11 @@ impl Writer {
             append_address(&mut chain, peer.to_canonical());
             self.line("X-Forwarded-For", &chain);
         }
-        let came = |name| head.values(name).next().filter(|_| believes);
+        let came = |name| head.values(name).next().filter(|value| believes && !kept.holds_replaced(value));
+        let host = || head.only("host").filter(|host| !kept.holds_replaced(host));
         let scheme: &[u8] = if hop.is_tls { b"https" } else { b"http" };
         self.line("X-Forwarded-Proto", came("x-forwarded-proto").unwrap_or(scheme));
-        if let Some(host) = came("x-forwarded-host").or_else(|| head.only("host")) {
+        if let Some(host) = came("x-forwarded-host").or_else(host) {
             self.line("X-Forwarded-Host", host);
         }
     }

@@ -18,6 +18,9 @@ use crate::{
 #[cfg(test)]
 mod generated;
 mod naive;
+mod required;
+
+pub use self::required::deciding_is_sound;
 
 /// The most field lines that the laws let in.
 pub const FIELDS: usize = 100;

@@ -8,8 +8,8 @@ use proptest::{
     test_runner::{FileFailurePersistence, TestRunner},
 };
 
-use super::{Setting, judging_is_sound, normalising_is_sound};
-use crate::handshake::{Kind, Refusal};
+use super::{Setting, deciding_is_sound, judging_is_sound, normalising_is_sound};
+use crate::handshake::{CredentialSource, Kind, Refusal};
 
 /// Pieces of which a query is made so that names collide with the parameter often.
 const PIECES: [&str; 42] = [
@@ -168,10 +168,64 @@ fn head() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// A head with a few bytes exchanged, put in or taken out.
+/// Targets and fields of every carrier, and what is nearly one.
+const TARGETS: [&str; 12] = [
+    "/sockets/events/1",
+    "/sockets/events/1?session_api_key=secret-secret",
+    "/sockets/events/1?ticket=secret-secret&a",
+    "/sockets/events/1?ti%63ket&session%5Fapi_key",
+    "/v1/models",
+    "/v1/models?session_api_key=secret-secret",
+    "/api/conversations/0f-1/workspace",
+    "/api/conversations/0f-1/workspace/a%20b.html?x",
+    "/api/conversations/0f-1/workspace/%252e%252e/a",
+    "/api/conversations/0f-1/workspace/a/..;/b",
+    "/api/conversations/../workspace/a",
+    "/api/conversations/0f-1/workspaces",
+];
+
+const PRESENTING: [&str; 15] = [
+    "X-Session-API-Key: secret-secret",
+    "X_Session_API_Key: secret-secret",
+    "Authorization: Bearer secret-secret",
+    "Authorization: bearer",
+    "Authorization: Basic secret-secret",
+    "Cookie: oh_workspace_session_key=secret-secret",
+    "Cookie: a=1; oh_workspace_session_key = x; b=\"oh_workspace_session_key=y\"",
+    "cookie: oh_workspace_session_key; a=oh_workspace_session_key=b",
+    "Sec-WebSocket-Protocol: chat, base64url.bearer.authorization.k8s.io.c2VjcmV0LXNlY3JldA",
+    "Sec-WebSocket-Protocol: openai-insecure-api-key.secret-secret,chat",
+    "Sec_WebSocket_Protocol: openai-insecure-api-key.secret-secret",
+    "Sec-WebSocket-Extensions: permessage-deflate",
+    "X-Forwarded-Host: secret-secret",
+    "Referer: https://a/?session_api_key=secret-secret",
+    "X-Hushgate-Caller: root",
+];
+
+/// A request that presents credentials in several ways.
+fn presenting() -> impl Strategy<Value = Vec<u8>> {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let host = select(&["h.example", "h.example", "secret-secret"][..]);
+    let fields = vec(select(&PRESENTING[..]), 0..4);
+    let method = select(&["GET", "GET", "GET", "HEAD", "POST"][..]);
+    (method, select(&TARGETS[..]), host, any::<bool>(), fields).prop_map(
+        move |(method, target, host, is_opening, fields)| {
+            let upgrade = if is_opening && method == "GET" { upgrade } else { "" };
+            let fields: String = fields.iter().map(|line| format!("{line}\r\n")).collect();
+            format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{upgrade}{fields}\r\n").into_bytes()
+        },
+    )
+}
+
 fn damaged_head() -> impl Strategy<Value = Vec<u8>> {
+    damaged(head())
+}
+
+/// A head with a few bytes exchanged, put in or taken out.
+fn damaged(head: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), select(&b"\r\n :\t%&=?#/\0"[..])];
-    (head(), vec((any::<Index>(), byte, 0..3_u8), 1..4)).prop_map(|(mut head, changes)| {
+    (head, vec((any::<Index>(), byte, 0..3_u8), 1..4)).prop_map(|(mut head, changes)| {
         for (at, byte, change) in changes {
             let at = at.index(head.len());
             match change {
@@ -213,6 +267,11 @@ proptest! {
     }
 
     #[test]
+    fn deciding_holds_for_requests(head in prop_oneof![presenting(), damaged(presenting())], setting in setting()) {
+        let _decided = deciding_is_sound(&head, &setting);
+    }
+
+    #[test]
     fn judging_holds_for_damaged_requests(head in damaged_head(), setting in setting()) {
         let _decided = judging_is_sound(&head, &setting);
     }
@@ -240,4 +299,18 @@ fn the_generated_requests_see_both_sides() {
     }
     let seen = [opening, plain, unusable, invalid];
     assert!(seen.iter().all(|count| *count >= 40), "{seen:?}");
+}
+
+#[test]
+fn the_presenting_requests_see_every_carrier() {
+    let mut seen = Vec::new();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..2000 {
+        let (head, setting) = (presenting(), setting()).new_tree(&mut runner).unwrap().current();
+        seen.extend(deciding_is_sound(&head, &setting).ok().map(CredentialSource::label));
+    }
+    for carrier in ["query", "ticket", "field", "subprotocol", "bearer", "cookie", "none"] {
+        let count = seen.iter().filter(|label| **label == carrier).count();
+        assert!(count >= 20, "{carrier}: {count}");
+    }
 }

@@ -3,5 +3,7 @@
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let (line, head) = rooms::first_line(input);
-    let _decided = rooms::handshake::properties::judging_is_sound(head, &rooms::setting(line));
+    let setting = rooms::setting(line);
+    let _judged = rooms::handshake::properties::judging_is_sound(head, &setting);
+    let _decided = rooms::handshake::properties::deciding_is_sound(head, &setting);
 });
