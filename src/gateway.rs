@@ -97,6 +97,11 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// Whether we decide about callers.
+    const fn decides(&self) -> bool {
+        self.edge.is_some()
+    }
+
     /// Whether something that a client would get has our own credential in it.
     fn is_given_away_in(&self, bytes: &[u8]) -> bool {
         let is_in = |edge: &Edge| memchr::memmem::find(bytes, edge.credential.as_bytes()).is_some();
@@ -270,7 +275,7 @@ impl Gateway {
 
     /// Whether we decide about callers.
     pub fn has_keyring(&self) -> bool {
-        self.snapshot.load().edge.is_some()
+        self.snapshot.load().decides()
     }
 
     /// Tells every socket whose key has expired.

@@ -153,7 +153,9 @@ impl ProxyHttp for Adapter {
         response: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        if let Some(exchange) = ctx {
+        if let Some(exchange) = ctx
+            && exchange.snapshot.decides()
+        {
             let settled = cookies::settle(response, &exchange.snapshot, &exchange.cookie);
             if settled.is_err() || is_given_away_in(response, &exchange.snapshot) {
                 return Err(Error::new_up(WITHHELD));

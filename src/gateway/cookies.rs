@@ -31,7 +31,7 @@ pub(super) enum Part {
 /// An answer gives away what nobody may have.
 pub(super) struct GivesAway;
 
-/// Settles what an answer says of cookies, where we decide about callers.
+/// Settles what an answer says of cookies, for a gateway that decides about callers.
 ///
 /// # Errors
 /// It gives a cookie of the agent server's to a browser, and ours cannot be given instead. Whatever the value is
@@ -41,8 +41,7 @@ pub(super) fn settle(
     snapshot: &Snapshot,
     part: &Part,
 ) -> Result<(), GivesAway> {
-    let lines = response.headers.get_all(SET_COOKIE);
-    let is_given = snapshot.edge.is_some() && lines.iter().any(|line| cookie::is_given(line.as_bytes()));
+    let is_given = response.headers.get_all(SET_COOKIE).iter().any(|line| cookie::is_given(line.as_bytes()));
     match part {
         Part::IsAskedFor(caller) if is_given && response.status.is_success() => {
             give_ours(response, &made(snapshot, caller).ok_or(GivesAway)?);
@@ -56,13 +55,13 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Whether the head of an answer gives such a cookie, where we decide about callers.
-pub(super) fn are_given_in(head: &[u8], snapshot: &Snapshot) -> bool {
+/// Whether the head of an answer gives such a cookie.
+pub(super) fn are_given_in(head: &[u8]) -> bool {
     let is_given = |line: &[u8]| {
         let (name, value) = split_once(line, b':')?;
         Some(name.eq_ignore_ascii_case(SET_COOKIE.as_str().as_bytes()) && cookie::is_given(value))
     };
-    snapshot.edge.is_some() && head.split(|byte| *byte == b'\n').any(|line| is_given(line) == Some(true))
+    head.split(|byte| *byte == b'\n').any(|line| is_given(line) == Some(true))
 }
 
 /// Says what caches may do with an answer. It fails only where there is no room for another field.

@@ -109,7 +109,7 @@ pub(super) fn decide(
         }
         stopped(gateway, snapshot, head, event, &denied, entry.client)
     })?;
-    if snapshot.edge.is_some() && examined.kind == Kind::Plain && own::is_ours(head.target) {
+    if snapshot.decides() && examined.kind == Kind::Plain && own::is_ours(head.target) {
         let aside = aside(snapshot, head);
         match own::answer(gateway, snapshot, head, &admission, &aside) {
             Ok(None) => {}

@@ -248,8 +248,8 @@ async fn open(snapshot: &Snapshot, head: Wiped) -> Result<(Answer, Box<dyn Strea
         let mut bytes = BytesMut::with_capacity(1024);
         loop {
             if let Some(answer) = Answer::parse(&mut bytes)? {
-                let is_given_away =
-                    snapshot.is_given_away_in(&answer.head) || cookies::are_given_in(&answer.head, snapshot);
+                let is_given_away = snapshot.decides()
+                    && (snapshot.is_given_away_in(&answer.head) || cookies::are_given_in(&answer.head));
                 return if is_given_away { Err(Outcome::Withheld) } else { Ok(answer) };
             }
             match upstream.read_buf(&mut bytes).await {
