@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::{
     io::AsyncWriteExt,
     sync::{OwnedSemaphorePermit, watch},
-    time::{Instant, timeout},
+    time::Instant,
 };
 
 use self::{
@@ -185,6 +185,8 @@ pub struct Gateway {
     callers: Callers,
     /// Who fails too often.
     limiter: Limiter,
+    /// How many answers to who fails too often are held back.
+    held_back: AtomicUsize,
     /// Who has yet to say who it is.
     unverified: Unverified,
     /// What was issued and not yet redeemed.
@@ -218,6 +220,7 @@ impl Gateway {
             changing: Mutex::default(),
             callers,
             limiter: Limiter::new(RandomState::new()),
+            held_back: AtomicUsize::new(0),
             unverified: Unverified::default(),
             tickets: Tickets::default(),
             started: Instant::now(),
@@ -298,13 +301,6 @@ impl Gateway {
     async fn draining(&self) {
         let mut phase = self.phase();
         drop(phase.wait_for(|phase| *phase >= Phase::Draining).await);
-    }
-
-    /// Waits for so long, or until no further request is served.
-    async fn pause(&self, length: Duration) {
-        if length > Duration::ZERO {
-            drop(timeout(length, self.draining()).await);
-        }
     }
 
     /// Ready when what is still open has to end.

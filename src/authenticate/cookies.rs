@@ -1,8 +1,9 @@
-//! What stands in a cookie of ours: whose it is, and until when, sealed so that only we can read or make it.
+//! What stands in a cookie of ours: whose it is, and since when, sealed so that only we can read or make it.
 //!
 //! `hgc_`, and in hexadecimal digits a nonce, the time, the digest of the caller's key, and a tag. Nothing is kept of a
 //! cookie anywhere: whoever has the same signing keys reads it, after a restart and in another replica.
-//! It is worth as much as the entry with that digest, and nothing once there is none.
+//! It is worth as much as the entry with that digest, and nothing once there is none. How long it counts is not for it to
+//! say, so that another lifetime is one for cookies that were made before, too.
 //!
 //! The seal is ChaCha20-Poly1305 under a key that HKDF (RFC 5869) makes of a line of the file. The nonce is made of
 //! what is sealed, so that none is used twice for different cookies.
@@ -44,6 +45,9 @@ pub const MOST: usize = 8;
 /// The shortest key, in characters: 128 random bits, however they are written.
 pub const SHORTEST: usize = 32;
 
+/// The most by which the clocks of replicas may differ.
+pub const SKEW: Duration = Duration::from_secs(60);
+
 /// The bytes of what is sealed: a moment and a digest.
 const SEALED: usize = 8 + 32;
 
@@ -74,10 +78,12 @@ impl SigningKeys {
         }
     }
 
-    /// What presents the caller whose key has this digest, until a moment; nothing where there is no such moment.
-    pub fn seal(&self, caller: &Digest, until: SystemTime) -> Option<Wiped> {
-        let until = until.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-        let mut sealed = [&until.to_be_bytes()[..], caller.as_bytes()].concat();
+    /// What presents the caller whose key has this digest, from now on; nothing where it is before 1970.
+    pub fn seal(&self, caller: &Digest, now: SystemTime) -> Option<Wiped> {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        // Rounded up: it counts no shorter than browsers are told.
+        let made = now.as_secs() + u64::from(now.subsec_nanos() > 0);
+        let mut sealed = [&made.to_be_bytes()[..], caller.as_bytes()].concat();
         let key = self.0.first()?;
         let nonce = key.nonce_of(&sealed)?;
         let bytes = *nonce.as_ref();
@@ -88,13 +94,15 @@ impl SigningKeys {
         Some(out)
     }
 
-    /// The digest of the key of whom this presents, and until when it does, if we have sealed it.
-    pub fn open(&self, presented: &[u8]) -> Option<(Digest, SystemTime)> {
+    /// The digest of the key of whom this presents, and since when it does, if we have sealed it; not if it was made
+    /// more than [`SKEW`] from now, by a clock that is wrong or by whoever has stolen a signing key.
+    pub fn open(&self, presented: &[u8], now: SystemTime) -> Option<(Digest, SystemTime)> {
         let encoded = presented.strip_prefix(issued::COOKIE.as_bytes())?;
         let bytes = decoded(Some(encoded).filter(|encoded| encoded.len() == ENCODED)?)?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
-        let (until, caller) = self.0.iter().find_map(|key| key.open(*nonce, sealed))?;
-        Some((caller, SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(until))?))
+        let (made, caller) = self.0.iter().find_map(|key| key.open(*nonce, sealed))?;
+        let made = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(made))?;
+        (made <= now.checked_add(SKEW)?).then_some((caller, made))
     }
 }
 
@@ -117,8 +125,8 @@ impl SigningKey {
         let nonce = Nonce::assume_unique_for_key(nonce);
         let opened: &[u8] = self.seal.open_in_place(nonce, aad(), &mut sealed).ok()?;
         let opened: &[u8; SEALED] = opened.try_into().ok()?;
-        let (until, caller) = opened.split_first_chunk::<8>()?;
-        Some((u64::from_be_bytes(*until), Digest::from(*caller.first_chunk::<32>()?)))
+        let (made, caller) = opened.split_first_chunk::<8>()?;
+        Some((u64::from_be_bytes(*made), Digest::from(*caller.first_chunk::<32>()?)))
     }
 }
 
@@ -159,11 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_presents_its_caller_until_it_is_over() {
+    fn a_cookie_presents_its_caller_since_it_was_made() {
         let keys = keys(OLD);
         let cookie = keys.seal(&alice(), at(100)).unwrap();
         assert!(cookie.as_bytes().starts_with(b"hgc_"));
-        assert_eq!(keys.open(cookie.as_bytes()), Some((alice(), at(100))));
+        assert_eq!(keys.open(cookie.as_bytes(), at(100)), Some((alice(), at(100))));
+        assert_eq!(keys.open(cookie.as_bytes(), at(40)), Some((alice(), at(100))), "another clock");
+        assert_eq!(keys.open(cookie.as_bytes(), at(39)), None);
+        let later = keys.seal(&alice(), at(99) + Duration::from_nanos(1)).unwrap();
+        assert_eq!(later.as_bytes(), cookie.as_bytes());
         assert_eq!(cookie.as_bytes().len(), "hgc_".len() + ENCODED);
         let other = keys.seal(&Digest::of(b"bob's key"), at(100)).unwrap();
         assert_ne!(other.as_bytes(), cookie.as_bytes());
@@ -183,12 +195,12 @@ mod tests {
                 let mut altered = cookie.to_vec();
                 altered[index] = by;
                 let is_same = altered == cookie;
-                assert_eq!(keys.open(&altered).is_some(), is_same, "{index}");
+                assert_eq!(keys.open(&altered, at(100)).is_some(), is_same, "{index}");
             }
-            assert_eq!(keys.open(&cookie[..index]), None);
+            assert_eq!(keys.open(&cookie[..index], at(100)), None);
         }
-        assert_eq!(keys.open(&[cookie, b"a"].concat()), None);
-        assert_eq!(keys.open(alice().to_string().as_bytes()), None);
+        assert_eq!(keys.open(&[cookie, b"a"].concat(), at(100)), None);
+        assert_eq!(keys.open(alice().to_string().as_bytes(), at(100)), None);
     }
 
     #[test]
@@ -196,7 +208,7 @@ mod tests {
         let (old, both, new) = (keys(OLD), keys(&format!("{NEW}\r\n\n{OLD}\n")), keys(NEW));
         let before = old.seal(&alice(), at(100)).unwrap();
         let after = both.seal(&alice(), at(100)).unwrap();
-        let opens = |keys: &SigningKeys, cookie: &Wiped| keys.open(cookie.as_bytes()).is_some();
+        let opens = |keys: &SigningKeys, cookie: &Wiped| keys.open(cookie.as_bytes(), at(100)).is_some();
         assert!(opens(&both, &before) && opens(&both, &after) && opens(&new, &after));
         assert!(!opens(&new, &before) && !opens(&old, &after));
         assert_eq!(new.seal(&alice(), at(100)).unwrap().as_bytes(), after.as_bytes(), "replicas agree");

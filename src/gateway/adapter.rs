@@ -245,7 +245,7 @@ fn remove_hop_by_hop(response: &mut ResponseHeader) {
     }
 }
 
-/// An answer that has our own credential in its head.
+/// An answer that has our own credential in its head, or gives a cookie that is made of it.
 const WITHHELD: ErrorType = ErrorType::Custom("withheld");
 
 /// What an error of Pingora's means, by its closed type and source: its text may hold a head.

@@ -49,7 +49,7 @@ pub(super) struct Seat {
     origin: Option<Box<[u8]>>,
     /// When that is over which the key was presented by, in seconds since 1970.
     until: u64,
-    /// Whether it was told to leave for being too many.
+    /// Whether it was told to leave, and is not counted any more.
     has_left: AtomicBool,
 }
 
@@ -145,6 +145,8 @@ impl Seat {
     fn stands(&self) -> bool {
         let (Some(entry), now) = (self.caller.now.load_full(), SystemTime::now()) else { return false };
         if seconds(now) >= self.until || entry.admits(now, self.carrier, self.origin.as_deref()).is_err() {
+            // Not one of those who are too many.
+            self.leave();
             return false;
         }
         self.caller.first_over.fetch_min(self.until, Ordering::Relaxed);
@@ -157,6 +159,13 @@ impl Seat {
         }
         !leaves
     }
+
+    /// Gives the place back, once.
+    fn leave(&self) {
+        if !self.has_left.swap(true, Ordering::Relaxed) {
+            self.caller.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Since 1970.
@@ -166,8 +175,6 @@ fn seconds(moment: SystemTime) -> u64 {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if !self.has_left.load(Ordering::Relaxed) {
-            self.caller.open.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.leave();
     }
 }

@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, TcpStream},
     os::fd::AsFd,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -278,16 +281,49 @@ pub(super) async fn stop(
     gateway: &Gateway,
     snapshot: &Snapshot,
     mut downstream: Downstream,
-    entry: Entry,
+    mut entry: Entry,
     stopped: Stopped,
 ) {
     let Stopped { event, outcome, aside } = stopped;
-    gateway.pause(aside.pause).await;
+    hold_back(gateway, snapshot, &mut downstream, &mut entry, aside.pause).await;
     let answer = Answer::to(outcome, event);
     let told = tell_last(gateway, &mut downstream, &answer.bytes(&aside)).await;
     let status = told.then_some(answer.status);
     gateway.record(snapshot.config.access_log.format, &entry.record(event, status, outcome));
     gateway.linger(downstream).await;
+}
+
+/// The part of all connections that may be held back at once: one in so many.
+const HELD_BACK: usize = 10;
+
+/// Holds an answer back for a while, which is not counted as the request's. Not where too many are held back already,
+/// or the client is gone, or the process ends: nobody's place is worth it.
+pub(super) async fn hold_back(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    downstream: &mut Downstream,
+    entry: &mut Entry,
+    pause: Duration,
+) {
+    if pause == Duration::ZERO {
+        return;
+    }
+    let began = Instant::now();
+    let counted = Counted(&gateway.held_back);
+    if counted.0.fetch_add(1, Relaxed) < snapshot.config.limits.connections / HELD_BACK {
+        // Whether the client is gone is found out again when it is answered.
+        drop(takeover::watched(downstream, timeout(pause, gateway.draining())).await);
+    }
+    entry.started += began.elapsed();
+}
+
+/// One that is counted until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Answers a request that was for us, and ends the connection.

@@ -11,7 +11,7 @@ use http::{
 };
 use pingora::http::ResponseHeader;
 
-use super::{Snapshot, edge::Edge};
+use super::Snapshot;
 use crate::{
     config::{Mode, keyring::Entry},
     handshake::{cookie, query::split_once},
@@ -44,12 +44,18 @@ pub(super) fn settle(
     let is_given = response.headers.get_all(SET_COOKIE).iter().any(|line| cookie::is_given(line.as_bytes()));
     match part {
         Part::IsAskedFor(caller) if is_given && response.status.is_success() => {
-            give_ours(response, &made(snapshot, caller).ok_or(GivesAway)?);
+            give_ours(response, &made(snapshot, caller).ok_or(GivesAway)?)?;
             say(response, "no-store");
         }
         Part::None | Part::Presents | Part::IsAskedFor(_) if is_given => return Err(GivesAway),
         // No cache between us and the browser sees who asks, and the browser's own has to ask again.
-        Part::Presents if !response.status.is_informational() => say(response, "private, no-cache"),
+        Part::Presents if !response.status.is_informational() => {
+            let stays = |line: &HeaderValue| {
+                line.as_bytes().to_ascii_lowercase().windows(8).any(|word| word == b"no-store")
+            };
+            let is_stored = !response.headers.get_all(CACHE_CONTROL).iter().any(stays);
+            say(response, if is_stored { "private, no-cache" } else { "no-store" });
+        }
         Part::None | Part::Presents | Part::IsAskedFor(_) => {}
     }
     Ok(())
@@ -64,35 +70,43 @@ pub(super) fn are_given_in(head: &[u8]) -> bool {
     head.split(|byte| *byte == b'\n').any(|line| is_given(line) == Some(true))
 }
 
-/// Says what caches may do with an answer. It fails only where there is no room for another field.
+/// Says what caches may do with an answer, and takes away what some of them would rather hear (RFC 9213).
 fn say(response: &mut ResponseHeader, caches: &'static str) {
+    for name in ["cdn-cache-control", "surrogate-control"] {
+        response.remove_header(name);
+    }
+    // It fails only where there is no room for another field.
     drop(response.insert_header(CACHE_CONTROL, caches));
 }
 
 /// Gives a cookie in the place of each that is given.
-fn give_ours(response: &mut ResponseHeader, (ours, seconds): &(Wiped, u64)) {
-    let given = |line: &HeaderValue| {
-        let given = cookie::given_instead(line.as_bytes(), ours.as_bytes(), *seconds);
-        given.and_then(|given| HeaderValue::from_bytes(&given).ok()).unwrap_or_else(|| line.clone())
+fn give_ours(response: &mut ResponseHeader, (ours, seconds): &(Wiped, u64)) -> Result<(), GivesAway> {
+    let given = |line: &HeaderValue| match cookie::given_instead(line.as_bytes(), ours.as_bytes(), *seconds) {
+        Some(given) => HeaderValue::from_bytes(&given).map_err(|_| GivesAway),
+        None => Ok(line.clone()),
     };
-    let lines: Vec<_> = response.headers.get_all(SET_COOKIE).iter().map(given).collect();
+    let lines = response.headers.get_all(SET_COOKIE).iter().map(given).collect::<Result<Vec<_>, _>>()?;
     response.remove_header(&SET_COOKIE);
     for line in lines {
         // As above: there were as many before.
         drop(response.append_header(SET_COOKIE, line));
     }
+    Ok(())
 }
 
 /// A cookie for a caller, and for how many seconds: no longer than its key counts.
 fn made(snapshot: &Snapshot, caller: &Entry) -> Option<(Wiped, u64)> {
-    let (Some(Edge { signing_keys: Some(keys), .. }), Mode::Require(require)) =
-        (&snapshot.edge, &snapshot.config.authentication.mode)
-    else {
-        return None;
-    };
     let now = SystemTime::now();
-    let lifetime = require.cookies.as_ref()?.lifetime;
+    let lifetime = lifetime(snapshot)?;
     let left = caller.expires.map(|end| end.duration_since(now).unwrap_or_default());
-    let lifetime = Duration::from_secs(left.unwrap_or(lifetime).min(lifetime).as_secs());
-    Some((keys.seal(&caller.digest, now.checked_add(lifetime)?)?, lifetime.as_secs()))
+    let keys = snapshot.edge.as_ref()?.signing_keys.as_ref()?;
+    Some((keys.seal(&caller.digest, now)?, left.unwrap_or(lifetime).min(lifetime).as_secs()))
+}
+
+/// How long a cookie counts, where callers get some.
+pub(super) fn lifetime(snapshot: &Snapshot) -> Option<Duration> {
+    match &snapshot.config.authentication.mode {
+        Mode::Require(require) => require.cookies.as_ref().map(|cookies| cookies.lifetime),
+        Mode::PassThrough => None,
+    }
 }

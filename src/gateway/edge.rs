@@ -107,18 +107,20 @@ pub(super) fn decide(
         if let Some(caller) = &denied.entry {
             entry.caller = Some(Arc::clone(&caller.name));
         }
-        stopped(gateway, snapshot, head, event, &denied, entry.client)
+        stopped(gateway, snapshot, head, event, &denied, examined, entry.client)
     })?;
     if snapshot.decides() && examined.kind == Kind::Plain && own::is_ours(head.target) {
         let aside = aside(snapshot, head);
         match own::answer(gateway, snapshot, head, &admission, &aside) {
             Ok(None) => {}
             Ok(Some(own)) => return Ok(Decided::Answered(own)),
-            Err(denied) => return Err(stopped(gateway, snapshot, head, event, &denied, entry.client)),
+            Err(denied) => {
+                return Err(stopped(gateway, snapshot, head, event, &denied, examined, entry.client));
+            }
         }
     }
     let cookie = part_of_cookie(snapshot, head, examined, &admission)
-        .map_err(|denied| stopped(gateway, snapshot, head, event, &denied, entry.client))?;
+        .map_err(|denied| stopped(gateway, snapshot, head, event, &denied, examined, entry.client))?;
     let passage = match (&admission, &snapshot.edge) {
         (Admission::Awaited, _) => return Ok(Decided::Awaits(Accept::of(head))),
         (Admission::PassThrough, _) => Passage::AsPresented,
@@ -175,8 +177,8 @@ fn known(
             keyring.of_digest(&gateway.tickets.redeem(presented, &purpose, Instant::now())?)
         }
         CredentialSource::Cookie => {
-            let (digest, end) = signing_keys.as_ref()?.open(presented)?;
-            until = Some(end);
+            let (digest, made) = signing_keys.as_ref()?.open(presented, SystemTime::now())?;
+            until = Some(made.checked_add(cookies::lifetime(snapshot)?)?);
             keyring.of_digest(&digest)
         }
         CredentialSource::Bearer
@@ -201,11 +203,14 @@ fn stopped(
     head: &Head<'_>,
     event: Event,
     denied: &Denied,
+    examined: &Examined<'_>,
     client: Option<IpAddr>,
 ) -> Stopped {
     let mut aside = aside(snapshot, head);
     let per_minute = snapshot.config.limits.failed_attempts_per_minute;
-    let attempt = client.filter(|_| denied.is_failed_attempt());
+    // Browsers send a cookie unasked, for as many images as a page has; and nobody guesses a seal.
+    let is_attempt = denied.is_failed_attempt() && examined.source != CredentialSource::Cookie;
+    let attempt = client.filter(|_| is_attempt);
     let limited = attempt.map(|client| gateway.limiter.failed(client, gateway.started.elapsed(), per_minute));
     let denial = if let Some(Err(limited)) = limited {
         aside.retry_after = Some(limited.retry_after);

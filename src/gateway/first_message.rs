@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     Downstream, Entry, Gateway, Place, Snapshot,
-    connection::{judge, stop, tell_last},
+    connection::{hold_back, judge, stop, tell_last},
     downstream::Taken,
     edge::{Decided, Going, Stopped},
     takeover::{Gone, Held, agree, relay, revoked, watched},
@@ -69,8 +69,8 @@ pub(super) async fn run(
     drop((waits, counted));
     let hop = Hop { peer, is_tls, trusted_proxies: &snapshot.config.listen.trusted_proxies };
     let going = match heard {
-        Ok(credential) => introduce(&gateway, &head, &snapshot, &hop, &mut entry, credential).await,
-        Err(outcome) => Err(outcome),
+        Ok(credential) => introduce(&gateway, &head, &snapshot, &hop, &mut entry, credential),
+        Err(outcome) => Err((outcome, Duration::ZERO)),
     };
     drop(head);
     let opened = match going {
@@ -85,7 +85,10 @@ pub(super) async fn run(
             };
             opened.map(|opened| (opened, seat))
         }
-        Err(outcome) => Err(outcome),
+        Err((outcome, pause)) => {
+            hold_back(&gateway, &snapshot, &mut downstream, &mut entry, pause).await;
+            Err(outcome)
+        }
     };
     let format = snapshot.config.access_log.format;
     match opened {
@@ -160,21 +163,23 @@ async fn hear(
 }
 
 /// Decides about the handshake again, as if it had presented the credential itself.
-async fn introduce(
+///
+/// # Errors
+/// How it ends, and how long that is held back.
+fn introduce(
     gateway: &Gateway,
     head: &[u8],
     snapshot: &Snapshot,
     hop: &Hop<'_>,
     entry: &mut Entry,
     credential: Credential,
-) -> Result<Going, Outcome> {
+) -> Result<Going, (Outcome, Duration)> {
     match judge(gateway, head, snapshot, hop, entry, Some(credential)) {
         Ok(Decided::Goes(going)) => Ok(going),
-        Ok(Decided::Answered(_) | Decided::Awaits(_)) => Err(Outcome::Denied(Denial::Missing)),
-        Err(stopped) => {
-            gateway.pause(stopped.aside.pause).await;
-            Err(stopped.outcome)
+        Ok(Decided::Answered(_) | Decided::Awaits(_)) => {
+            Err((Outcome::Denied(Denial::Missing), Duration::ZERO))
         }
+        Err(stopped) => Err((stopped.outcome, stopped.aside.pause)),
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) fn others(line: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a `Set-Cookie` line (RFC 6265 section 4.1) gives the cookie to a browser, and does not take it back.
 pub fn is_given(line: &[u8]) -> bool {
-    let given = pairs(line).next().and_then(value_of);
+    // Browsers make a pair without a name out of its value (RFC 6265bis section 5.6).
+    let pair = pairs(line).next().unwrap_or_default().trim_ascii();
+    let given = value_of(pair.strip_prefix(b"=").unwrap_or(pair));
     given.is_some_and(|value| !value.is_empty() && value != b"\"\"")
 }
 
@@ -110,8 +112,10 @@ mod tests {
         let ours = "oh_workspace_session_key=ours; HttpOnly; Max-Age=60; Path=/api/conversations; SameSite=none; Secure; Partitioned";
         assert_eq!(given(theirs).as_deref(), Some(ours));
         assert_eq!(
-            given("oh_workspace_session_key=\"k;expires = Fri, 01 Jan 2100 00:00:00 GMT;;MAX-AGE=1;Domain=a")
-                .as_deref(),
+            given(
+                "=oh_workspace_session_key=\"k;expires = Fri, 01 Jan 2100 00:00:00 GMT;;MAX-AGE=1;Domain=a"
+            )
+            .as_deref(),
             Some("oh_workspace_session_key=ours; HttpOnly; Max-Age=60")
         );
         for taken_back in [

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::{
     FIELDS, Setting,
     naive::{self, Message},
@@ -46,8 +48,18 @@ pub fn deciding_is_sound(bytes: &[u8], setting: &Setting) -> Result<CredentialSo
     let head = Head::parse(bytes, FIELDS)?;
     let Some(came) = Message::read(bytes) else { return Err(Refusal::MalformedHead) };
     let examined = examine(&head, rules, Some(&require))?;
-    assert_eq!(examined.source, source(&came, setting, examined.kind), "the first carrier that is there");
+    let (source, expected) = presented(&came, setting, examined.kind);
+    assert_eq!(examined.source, source, "the first carrier that is there");
     let presented = examined.credential(rules).unwrap_or_default().to_vec();
+    // What is no UTF-8 is nobody's key; the second reading cannot say it.
+    if !expected.contains('\u{fffd}') {
+        let expected = if source == CredentialSource::Query || source == CredentialSource::Ticket {
+            expected.into_bytes()
+        } else {
+            expected.chars().filter_map(|letter| u8::try_from(letter).ok()).collect()
+        };
+        assert_eq!(presented, expected, "the credential, of all that are there");
+    }
 
     let passage = Passage::Verified { credential: &Wiped::copy_of(OURS), caller: "alice" };
     let admitted = examined.write(&head, rules, &setting.hop(), &passage)?;
@@ -60,9 +72,9 @@ pub fn deciding_is_sound(bytes: &[u8], setting: &Setting) -> Result<CredentialSo
     assert_eq!(naive::lines_like(&goes, rules.field.as_str()), [ours], "our credential, once");
     assert_eq!(naive::lines_like(&goes, "x-hushgate-caller"), [b"alice".to_vec()], "the caller, once");
     let lines = |name: &str| naive::lines_like(&goes, name).into_iter();
-    assert!(lines("cookie").all(|line| !has_cookie(&latin1(&line))), "a cookie of ours");
+    assert!(lines("cookie").all(|line| cookie(&latin1(&line)).is_none()), "a cookie of ours");
     assert!(
-        lines("sec-websocket-protocol").all(|line| !has_subprotocol(&latin1(&line))),
+        lines("sec-websocket-protocol").all(|line| subprotocol(&latin1(&line)).is_none()),
         "a subprotocol with a credential"
     );
     if examined.kind == Kind::OpeningHandshake {
@@ -75,45 +87,51 @@ pub fn deciding_is_sound(bytes: &[u8], setting: &Setting) -> Result<CredentialSo
         assert_eq!(lines("authorization").count(), 0, "a bearer token");
     }
     // What is short is in too much that is none, and only what is visible can be a key: otherwise elements that
-    // we join could make one up. What is nobody's field but ours may be like it.
+    // we join could make one up. What is nobody's field but ours may be like it, and so may the peer's address.
     let is_ours = |name: &str| name == rules.field.as_str() || name == "x-hushgate-caller";
     let holds = |value: &[u8]| value.windows(presented.len()).any(|part| part == presented);
-    if presented.len() >= 8 && presented.iter().all(u8::is_ascii_graphic) {
+    let is_address = setting.peer.is_some() && "192.0.2.1".contains(&latin1(&presented));
+    if presented.len() >= 8 && presented.iter().all(u8::is_ascii_graphic) && !is_address {
         let held = goes.fields.iter().find(|(name, value)| !is_ours(name) && holds(value));
         assert!(held.is_none(), "what was presented goes on in another field");
     }
     Ok(examined.source)
 }
 
-/// Where the credential is, by the order of the carriers.
-fn source(came: &Message, setting: &Setting, kind: Kind) -> CredentialSource {
+/// Where the credential is, by the order of the carriers, and what it is: in Latin-1 but for the query's.
+fn presented(came: &Message, setting: &Setting, kind: Kind) -> (CredentialSource, String) {
     let is_opening = kind == Kind::OpeningHandshake;
     let all = |name: &str| {
         let named = came.fields.iter().filter(|(field, _)| field == name);
         named.map(|(_, value)| latin1(value)).collect::<Vec<_>>()
     };
-    let is_in_query = |names: &[String]| naive::normalise(&came.target, names).credential.is_some();
+    let in_query = |names: &[String]| naive::normalise(&came.target, names).credential;
     let target = latin1(&came.target);
     let path = target.split('?').next().unwrap_or_default();
     let is_promoted = setting.rules.plain_requests == PlainRequests::Promote;
-    let is_bearer = |line: &String| line.split(' ').next().unwrap_or_default().eq_ignore_ascii_case("bearer");
     let is_read = matches!(came.method.as_str(), "GET" | "HEAD");
-    let takes_cookies = is_opening || is_read && is_of_a_workspace(path);
-    if (is_opening || is_promoted) && is_in_query(&setting.rules.parameters) {
-        CredentialSource::Query
-    } else if is_opening && is_in_query(&require().ticket_parameters) {
-        CredentialSource::Ticket
-    } else if !all(setting.rules.field.as_str()).is_empty() {
-        CredentialSource::Field
-    } else if is_opening && has_subprotocol(&all("sec-websocket-protocol").join(",")) {
-        CredentialSource::Subprotocol
-    } else if path.starts_with("/v1/") && all("authorization").first().is_some_and(is_bearer) {
-        CredentialSource::Bearer
-    } else if takes_cookies && all("cookie").iter().any(|line| has_cookie(line)) {
-        CredentialSource::Cookie
-    } else {
-        CredentialSource::None
-    }
+    let of_handshake = |found: Option<String>| found.filter(|_| is_opening);
+    let query = in_query(&setting.rules.parameters).filter(|_| is_opening || is_promoted);
+    let field = all(setting.rules.field.as_str()).into_iter().next();
+    let field = field.map(|value| value.strip_prefix(&setting.rules.prefix).unwrap_or_default().to_owned());
+    let authorization = all("authorization").into_iter().next().filter(|_| path.starts_with("/v1/"));
+    let cookies = all("cookie").into_iter().filter_map(|line| cookie(&line)).next_back();
+    let found = [
+        (CredentialSource::Query, query),
+        (CredentialSource::Ticket, of_handshake(in_query(&require().ticket_parameters))),
+        (CredentialSource::Field, field),
+        (CredentialSource::Subprotocol, of_handshake(subprotocol(&all("sec-websocket-protocol").join(",")))),
+        (CredentialSource::Bearer, authorization.and_then(|value| bearer(&value))),
+        (CredentialSource::Cookie, cookies.filter(|_| is_opening || is_read && is_of_a_workspace(path))),
+    ];
+    let first = found.into_iter().find_map(|(source, value)| Some((source, value?)));
+    first.unwrap_or((CredentialSource::None, String::new()))
+}
+
+fn bearer(value: &str) -> Option<String> {
+    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    let is_blank = |letter: char| letter.is_ascii_whitespace();
+    scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim_matches(is_blank).to_owned())
 }
 
 /// As agent servers read fields.
@@ -121,15 +139,23 @@ fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-fn has_subprotocol(offered: &str) -> bool {
+/// What the first entry that carries one carries.
+fn subprotocol(offered: &str) -> Option<String> {
     let mut entries = offered.split(',').map(|entry| entry.trim_matches([' ', '\t']));
-    entries.any(|entry| entry.starts_with(ENCODED) || entry.starts_with(PREFIX))
+    entries.find_map(|entry| match entry.strip_prefix(ENCODED) {
+        Some(encoded) => Some(latin1(&URL_SAFE_NO_PAD.decode(encoded).unwrap_or_default())),
+        None => entry.strip_prefix(PREFIX).map(str::to_owned),
+    })
 }
 
-fn has_cookie(line: &str) -> bool {
+/// The value of the last cookie of the name.
+fn cookie(line: &str) -> Option<String> {
     let is_blank = |letter: char| letter <= ' ' || letter.is_whitespace();
-    let names = line.split(';').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
-    names.map(|name| name.trim_matches(is_blank)).any(|name| name == COOKIE)
+    let pairs = line.split(';').filter_map(|pair| pair.split_once('='));
+    let mut named = pairs.filter(|(name, _)| name.trim_matches(is_blank) == COOKIE);
+    named
+        .next_back()
+        .map(|(_, value)| value.trim_matches(|letter: char| letter.is_ascii_whitespace()).to_owned())
 }
 
 fn is_of_a_workspace(path: &str) -> bool {
