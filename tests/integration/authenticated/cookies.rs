@@ -201,6 +201,29 @@ fn a_cookie_that_is_over_ends_its_sockets_and_no_others() {
     assert_eq!(gateway.send(opening("/s", &[&line, "Origin: null"])).take_head().unwrap().status(), 403);
 }
 
+#[test]
+fn another_lifetime_is_for_cookies_that_were_made_before() {
+    let upstream = server();
+    let mut gateway = gateway(&upstream, "");
+    let cookie = made(&gateway, CANARY);
+    assert_eq!(shown(&gateway, &cookie, &[]), 200);
+    std::thread::sleep(Duration::from_millis(2100));
+    gateway.reload(|setup| setup.set("authentication.cookie_lifetime", "1s"), "configuration reloaded");
+    assert_eq!(shown(&gateway, &cookie, &[]), 401);
+    gateway.reload(|setup| setup.set("authentication.cookie_lifetime", "1h"), "configuration reloaded");
+    assert_eq!(shown(&gateway, &cookie, &[]), 200);
+}
+
+#[test]
+fn a_cookie_that_does_not_count_is_no_guess() {
+    let upstream = server();
+    let gateway = gateway(&upstream, "");
+    for _ in 0..30 {
+        assert_eq!(shown(&gateway, "hgc_0123", &[]), 401, "a page has many images");
+    }
+    assert_eq!(ask(&gateway, false, By::Field, "wrong-credential", &[]).status(), 401);
+}
+
 /// Whatever the value is, and however it is quoted: nobody asked for a cookie of theirs.
 #[test]
 fn no_cookie_of_the_agent_server_passes_anywhere() {

@@ -120,3 +120,25 @@ fn a_flood_of_wrong_keys_takes_no_memory_and_holds_up_nobody() {
     assert!(attempts - limited <= 20 + 20, "{} attempts were not limited", attempts - limited);
     assert!(after < before + (8 << 20), "memory from {before} to {after}");
 }
+
+/// An answer that is held back is nobody's reason to hold a place: not for who has reset the connection, and not of more than a
+/// tenth of all.
+#[test]
+fn what_is_held_back_takes_no_place_from_others() {
+    let upstream = server();
+    let setup = Setup::before(&upstream).requiring(&key("alice", CANARY, ""));
+    let gateway = setup.set("limits.connections", 20).set("limits.failed_attempts_per_minute", 1).start();
+    let wrong = head("GET /a", &[&field("wrong-credential")]);
+    for _ in 0..200 {
+        let client = gateway.send(&wrong);
+        thread::sleep(Duration::from_millis(1));
+        client.reset();
+    }
+    assert_eq!(ask(&gateway, false, By::Field, CANARY, &[]).status(), 200, "all the others are gone");
+    // Without anybody who resets, as many answers wait as may, and the others come at once.
+    let waiting: Vec<_> = (0..15).map(|_| gateway.send(&wrong)).collect();
+    assert_eq!(ask(&gateway, false, By::Field, CANARY, &[]).status(), 200);
+    for mut client in waiting {
+        assert_eq!(client.take_head().unwrap().status(), 429);
+    }
+}
