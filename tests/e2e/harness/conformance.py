@@ -32,7 +32,7 @@ def run_cases(address: tuple[str, int], folder: Path, *cases: str) -> Results:
         capture_output=True,
         timeout=TIMEOUT,
     )
-    assert ran.returncode == 0, ran.stderr.decode(errors="replace")[-2000:]
+    assert ran.returncode == 0, f"{ran.returncode}: {ran.stderr.decode(errors='replace')[-2000:]}"
     results = {}
     for line in ran.stdout.splitlines():
         result = json.loads(line)
