@@ -20,7 +20,7 @@ mod generated;
 mod naive;
 mod required;
 
-pub use self::required::deciding_is_sound;
+pub use self::required::{deciding_is_sound, giving_is_sound};
 
 /// The most field lines that the laws let in.
 pub const FIELDS: usize = 100;

@@ -8,7 +8,7 @@ use proptest::{
     test_runner::{FileFailurePersistence, TestRunner},
 };
 
-use super::{Setting, deciding_is_sound, judging_is_sound, normalising_is_sound};
+use super::{Setting, deciding_is_sound, giving_is_sound, judging_is_sound, normalising_is_sound};
 use crate::handshake::{CredentialSource, Kind, Refusal};
 
 /// Pieces of which a query is made so that names collide with the parameter often.
@@ -202,6 +202,24 @@ const PRESENTING: [&str; 15] = [
     "X-Hushgate-Caller: root",
 ];
 
+/// Parts of a line that sets a cookie.
+const COOKIES: [&str; 14] = [
+    "oh_workspace_session_key=secret-one",
+    "oh_workspace_session_key=\"\"",
+    "=oh_workspace_session_key=k",
+    " oh_workspace_session_key = k ",
+    "oh_workspace_session_key",
+    "other=oh_workspace_session_key=k",
+    " HttpOnly",
+    " Max-Age=315360000",
+    " Path=/api/conversations",
+    "Domain=app.example",
+    " SameSite = none",
+    " Secure",
+    "\tPartitioned",
+    " expires=Fri, 01 Jan 2100 00:00:00 GMT",
+];
+
 /// A request that presents credentials in several ways.
 fn presenting() -> impl Strategy<Value = Vec<u8>> {
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -269,6 +287,14 @@ proptest! {
     #[test]
     fn deciding_holds_for_requests(head in prop_oneof![presenting(), damaged(presenting())], setting in setting()) {
         let _decided = deciding_is_sound(&head, &setting);
+    }
+
+    #[test]
+    fn giving_holds_for_lines(parts in vec(select(&COOKIES[..]), 0..6), byte in any::<u8>(), at in any::<Index>()) {
+        let mut line = parts.join(";").into_bytes();
+        giving_is_sound(&line);
+        line.insert(at.index(line.len() + 1), byte);
+        giving_is_sound(&line);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Cookies, FirstMessage, PlainRequests, Require},
-    handshake::{CredentialSource, Kind, Passage, Refusal, examine, head::Head},
+    handshake::{CredentialSource, Kind, Passage, Refusal, cookie as given, examine, head::Head},
     secret::Wiped,
 };
 
@@ -98,6 +98,34 @@ pub fn deciding_is_sound(bytes: &[u8], setting: &Setting) -> Result<CredentialSo
         assert!(held.is_none(), "what was presented goes on in another field");
     }
     Ok(examined.source)
+}
+
+/// The laws of a cookie that is given instead of the agent server's, for any bytes as a `Set-Cookie` line.
+///
+/// # Panics
+/// When one does not hold.
+pub fn giving_is_sound(line: &[u8]) {
+    let text = latin1(line);
+    let pair = text.split(';').next().unwrap_or_default();
+    let value = cookie(pair).or_else(|| {
+        cookie(pair.trim_matches(|letter: char| letter.is_ascii_whitespace()).strip_prefix('=')?)
+    });
+    let is_given = value.is_some_and(|value| !value.is_empty() && value != "\"\"");
+    assert_eq!(given::is_given(line), is_given, "whether it gives one");
+    let Some(given) = given::given_instead(line, b"ours", 60) else {
+        assert!(!is_given, "one that is given passes");
+        return;
+    };
+    let text = latin1(&given).to_ascii_lowercase();
+    let mut parts = text.split("; ");
+    assert_eq!(parts.next(), Some("oh_workspace_session_key=ours"), "what is given");
+    assert_eq!((parts.next(), parts.next()), (Some("httponly"), Some("max-age=60")), "how");
+    let known = ["path", "samesite", "secure", "partitioned"];
+    assert!(
+        parts.all(|part| known.contains(&part.split('=').next().unwrap_or_default().trim())),
+        "what else: {text}"
+    );
+    assert_eq!(given::given_instead(&given, b"ours", 60).as_ref(), Some(&given), "not stable");
 }
 
 /// Where the credential is, by the order of the carriers, and what it is: in Latin-1 but for the query's.
