@@ -21,10 +21,10 @@ use std::{
 const CELLS: usize = 1 << 14;
 
 /// The time between two answers to who is limited, in nanoseconds.
-const PACE: u64 = SECOND / 100;
+const PACE: u64 = SECOND / 20;
 
 /// The longest that one of them is held back, in nanoseconds.
-const LONGEST_PAUSE: u64 = SECOND;
+const LONGEST_PAUSE: u64 = 3 * SECOND;
 
 /// A minute, in nanoseconds.
 const MINUTE: u64 = 60 * SECOND;
@@ -50,7 +50,7 @@ pub(super) struct Limited {
     /// How long it has to wait until a failure of its is answered again, in whole seconds, one at least: for the
     /// field `Retry-After` (RFC 9110 section 10.2.3).
     pub(super) retry_after: u64,
-    /// How long it waits until it is told so, a second at most.
+    /// How long it waits until it is told so, three seconds at most.
     pub(super) pause: Duration,
 }
 
@@ -181,12 +181,12 @@ mod tests {
         let (limiter, one) = (Limiter::new(RandomState::new()), address("192.0.2.1"));
         let pause = |now| limiter.failed(one, at(now), 1).map_err(|limited| limited.pause.as_millis());
         assert_eq!(pause(5.0), Ok(()));
-        assert_eq!((pause(5.0), pause(5.0), pause(5.0)), (Err(0), Err(10), Err(20)));
+        assert_eq!((pause(5.0), pause(5.0), pause(5.0)), (Err(0), Err(50), Err(100)));
         // Whoever is slower than that waits for nothing.
-        assert_eq!((pause(5.1), pause(5.2)), (Err(0), Err(0)));
-        let longest = (0..1000).map(|_| pause(5.2).unwrap_err()).max();
-        assert_eq!(longest, Some(1000));
-        assert_eq!((pause(6.0), pause(7.5)), (Err(210), Err(0)));
+        assert_eq!((pause(5.5), pause(5.6)), (Err(0), Err(0)));
+        let longest = (0..1000).map(|_| pause(5.6).unwrap_err()).max();
+        assert_eq!(longest, Some(3000));
+        assert_eq!((pause(8.0), pause(9.5)), (Err(650), Err(0)));
     }
 
     #[test]
