@@ -14,7 +14,7 @@ pub const PREFIX: &str = "hgk_";
 /// What tickets begin with, which are made alike and are good for half a minute.
 pub const TICKET: &str = "hgt_";
 
-/// What cookies begin with, which are made otherwise and say until when they are good.
+/// What cookies begin with, which are made otherwise and say since when they are good.
 pub const COOKIE: &str = "hgc_";
 
 /// How many random bytes one is made of: 192 bits that nobody guesses.
