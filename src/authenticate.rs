@@ -7,10 +7,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-pub use self::{
-    cookies::{NoSigningKeys, SigningKeys},
-    keyring::{IndexKey, Keyring},
-};
+pub use self::keyring::{IndexKey, Keyring};
 use crate::{
     config::{
         self, FirstMessage, Mode, Origins, Require,

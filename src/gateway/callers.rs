@@ -98,17 +98,7 @@ impl Callers {
     /// Tells everybody whose time may be over.
     pub(super) fn expire(&self, now: SystemTime) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let expired = |caller: &&Arc<Caller>| {
-            let is_over = caller.first_over.load(Ordering::Relaxed) <= seconds(now);
-            if is_over {
-                // Those that are told and may stay say again how long.
-                caller.first_over.store(u64::MAX, Ordering::Relaxed);
-            }
-            let entry = caller.now.load();
-            let has_expired = entry.as_ref().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end));
-            (is_over || has_expired) && caller.open.load(Ordering::Relaxed) > 0
-        };
-        known.callers.values().filter(expired).for_each(|caller| caller.changed.ring());
+        known.callers.values().for_each(|caller| caller.expire(now));
     }
 }
 
@@ -119,6 +109,20 @@ impl Caller {
             changed: Summons::default(),
             open: AtomicU32::new(0),
             first_over: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Tells its sockets if the time of its key may be over, or of what that was presented by.
+    fn expire(&self, now: SystemTime) {
+        let is_over = self.first_over.load(Ordering::Relaxed) <= seconds(now);
+        if is_over {
+            // Those that are told and may stay say again how long.
+            self.first_over.store(u64::MAX, Ordering::Relaxed);
+        }
+        let entry = self.now.load();
+        let has_expired = entry.as_ref().is_some_and(|entry| entry.expires.is_some_and(|end| now >= end));
+        if (is_over || has_expired) && self.open.load(Ordering::Relaxed) > 0 {
+            self.changed.ring();
         }
     }
 
@@ -143,7 +147,8 @@ impl Seat {
     }
 
     fn stands(&self) -> bool {
-        let (Some(entry), now) = (self.caller.now.load_full(), SystemTime::now()) else { return false };
+        let Some(entry) = self.caller.now.load_full() else { return false };
+        let now = SystemTime::now();
         if seconds(now) >= self.until || entry.admits(now, self.carrier, self.origin.as_deref()).is_err() {
             // Not one of those who are too many.
             self.leave();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access_log::{Event, Outcome},
-    authenticate::{Admission, Denial, Denied, Keyring, Known, SigningKeys, admit, origin},
+    authenticate::{Admission, Denial, Denied, Keyring, Known, admit, cookies::SigningKeys, origin},
     config::{MAKES_COOKIES, keyring::Carrier},
     handshake::{
         Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head, path,
@@ -91,6 +91,8 @@ pub(super) fn decide(
         Kind::OpeningHandshake => Event::Handshake,
         Kind::Plain => Event::Request,
     };
+    let client = entry.client;
+    let stop = |denied: Denied| stopped(gateway, snapshot, head, event, &denied, examined, client);
     let rules = &snapshot.config.handshake;
     let find = |presented: &[u8]| known(gateway, snapshot, head, examined, presented);
     let admission = admit(head, examined, &snapshot.config, find, SystemTime::now());
@@ -107,20 +109,17 @@ pub(super) fn decide(
         if let Some(caller) = &denied.entry {
             entry.caller = Some(Arc::clone(&caller.name));
         }
-        stopped(gateway, snapshot, head, event, &denied, examined, entry.client)
+        stop(denied)
     })?;
     if snapshot.decides() && examined.kind == Kind::Plain && own::is_ours(head.target) {
         let aside = aside(snapshot, head);
         match own::answer(gateway, snapshot, head, &admission, &aside) {
             Ok(None) => {}
             Ok(Some(own)) => return Ok(Decided::Answered(own)),
-            Err(denied) => {
-                return Err(stopped(gateway, snapshot, head, event, &denied, examined, entry.client));
-            }
+            Err(denied) => return Err(stop(denied)),
         }
     }
-    let cookie = part_of_cookie(snapshot, head, examined, &admission)
-        .map_err(|denied| stopped(gateway, snapshot, head, event, &denied, examined, entry.client))?;
+    let cookie = part_of_cookie(snapshot, head, examined, &admission).map_err(stop)?;
     let passage = match (&admission, &snapshot.edge) {
         (Admission::Awaited, _) => return Ok(Decided::Awaits(Accept::of(head))),
         (Admission::PassThrough, _) => Passage::AsPresented,
@@ -152,7 +151,9 @@ fn part_of_cookie(
         return Ok(cookies::Part::Presents);
     }
     let asks = head.method == "POST" && path::of(head.target) == MAKES_COOKIES.as_bytes();
-    let Some(_) = edge.signing_keys.as_ref().filter(|_| asks) else { return Ok(cookies::Part::None) };
+    if !asks || edge.signing_keys.is_none() {
+        return Ok(cookies::Part::None);
+    }
     let entry = &caller.entry;
     match entry.admits(SystemTime::now(), Carrier::Cookie, origin(head)) {
         Ok(()) => Ok(cookies::Part::IsAskedFor(Arc::clone(entry))),

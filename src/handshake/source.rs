@@ -40,15 +40,9 @@ impl CredentialSource {
 
     /// The word for the log and for metrics.
     pub const fn label(self) -> &'static str {
-        match self {
-            Self::Bearer => "bearer",
-            Self::Cookie => "cookie",
-            Self::Field => "field",
-            Self::FirstMessage => "first_message",
-            Self::None => "none",
-            Self::Query => "query",
-            Self::Subprotocol => "subprotocol",
-            Self::Ticket => "ticket",
+        match self.carrier() {
+            Some(carrier) => carrier.label(),
+            None => "none",
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     gateway::Gateway,
-    handshake::{head::Head, query::split_once},
+    handshake::{head::Head, path},
     phase::Phase,
     read_head::read_head,
 };
@@ -72,8 +72,7 @@ fn page(head: &Head<'_>, gateway: &Gateway, is_ready: bool) -> (&'static str, St
         return ("405 Method Not Allowed", String::new());
     }
     // A prober may add a query, which changes nothing.
-    let path = split_once(head.target, b'?').map_or(head.target, |(path, _)| path);
-    match (path, is_ready) {
+    match (path::of(head.target), is_ready) {
         (b"/livez", _) => ("200 OK", "ok\n".to_owned()),
         (b"/readyz", true) => ("200 OK", "ready\n".to_owned()),
         (b"/readyz", false) => ("503 Service Unavailable", "draining\n".to_owned()),

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use super::Edge;
 use crate::{
     authenticate::{
-        IndexKey, Keyring, NoSigningKeys, SigningKeys,
-        cookies::{MOST, SHORTEST},
+        IndexKey, Keyring,
+        cookies::{MOST, NoSigningKeys, SHORTEST, SigningKeys},
     },
     config::{
         Require, keyring,
@@ -79,17 +79,13 @@ impl Edge {
     /// Everything that is wrong with its files.
     pub(in crate::gateway) fn load(require: &Require) -> Result<Self, Vec<FileProblem>> {
         let keyring = read_keyring(&require.keyring);
-        let credential = read_credential(&require.credential_file).map_err(|problem| FileProblem {
-            option: "upstream.credential_file",
-            path: require.credential_file.clone(),
-            problem,
-        });
+        let with = |option, path: &Path, problem| FileProblem { option, path: path.to_owned(), problem };
+        let file = &require.credential_file;
+        let credential =
+            read_credential(file).map_err(|problem| with("upstream.credential_file", file, problem));
         let signing_keys = require.cookies.as_ref().map(|cookies| {
-            read_signing_keys(&cookies.signing_key_file).map_err(|problem| FileProblem {
-                option: "authentication.signing_key_file",
-                path: cookies.signing_key_file.clone(),
-                problem,
-            })
+            let file = &cookies.signing_key_file;
+            read_signing_keys(file).map_err(|problem| with("authentication.signing_key_file", file, problem))
         });
         match (keyring, credential, signing_keys.transpose()) {
             (Ok((keyring, mark)), Ok(credential), Ok(signing_keys)) => Ok(Self {
