@@ -24,7 +24,6 @@ pub mod cookie;
 mod forward;
 pub mod head;
 mod opening;
-pub mod path;
 mod presented;
 #[cfg(any(test, fuzzing))]
 pub mod properties;

@@ -1,4 +1,5 @@
-//! Paths with a rule of their own: those open to anybody, and those closed to all.
+//! Paths with a rule of their own: those open to anybody, and those closed to all; and what a server behind us may
+//! make of any path.
 
 use std::borrow::Cow;
 
@@ -6,6 +7,9 @@ use super::value::Parsed;
 
 /// How often a path is decoded at most. What still changes then is nothing that an honest client sends.
 const MOST_DECODINGS: usize = 4;
+
+/// The same where a path has to be one that every server reads alike.
+pub(crate) const FEW_DECODINGS: usize = 2;
 
 /// The most segments of a [`DeniedPath`]: one bit of a `u64` each, and one for none.
 const MOST_SEGMENTS: usize = 63;
@@ -50,27 +54,15 @@ enum Segment {
 impl DeniedPath {
     /// Whether a request target may lead to this path or below it.
     pub fn covers(&self, target: &[u8]) -> bool {
-        let mut path = Cow::Borrowed(path_of(target));
-        for _ in 0..=MOST_DECODINGS {
-            if self.covers_plain(&path) {
-                return true;
-            }
-            let Cow::Owned(decoded) = Cow::from(percent_encoding::percent_decode(&path)) else {
-                return false;
-            };
-            path = Cow::Owned(decoded);
-        }
-        true
+        may_be(path_of(target), MOST_DECODINGS, |path| self.covers_plain(path))
     }
 
     /// Whether a path, with nothing left to decode, may lead there.
     fn covers_plain(&self, path: &[u8]) -> bool {
-        // Some servers take a backslash for a slash (WHATWG URL).
-        let segments = || path.split(|byte| matches!(byte, b'/' | b'\\'));
-        let climbs = segments().any(|segment| named(segment) == b"..");
+        let climbs = climbs(path);
         // All ways to read the path at once: bit n says that the pattern's first n segments may have been met.
         let mut met = 1_u64;
-        for segment in segments() {
+        for segment in segments(path) {
             let may_be_gone = climbs || matches!(named(segment), b"" | b".");
             let mut next = if may_be_gone { met | 1 } else { 1 };
             for (number, wanted) in self.0.iter().enumerate() {
@@ -125,14 +117,38 @@ pub(super) fn denied_path(text: &str) -> Parsed<DeniedPath> {
     Ok(DeniedPath(segments))
 }
 
+/// Whether a path is such a one, or may be once a server has decoded it so many times; what is encoded more often
+/// may be anything.
+pub(crate) fn may_be(path: &[u8], decodings: usize, such: impl Fn(&[u8]) -> bool) -> bool {
+    let mut path = Cow::Borrowed(path);
+    for _ in 0..=decodings {
+        if such(&path) {
+            return true;
+        }
+        let Cow::Owned(decoded) = Cow::from(percent_encoding::percent_decode(&path)) else { return false };
+        path = Cow::Owned(decoded);
+    }
+    true
+}
+
+/// Whether a segment leads up again.
+pub(crate) fn climbs(path: &[u8]) -> bool {
+    segments(path).any(|segment| named(segment) == b"..")
+}
+
+/// The segments of a path. Some servers take a backslash for a slash (WHATWG URL).
+pub(crate) fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| matches!(byte, b'/' | b'\\'))
+}
+
 /// The path of a request target.
-fn path_of(target: &[u8]) -> &[u8] {
+pub(crate) fn path_of(target: &[u8]) -> &[u8] {
     target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
 /// A segment without its parameters, and without what may end a path where it is decoded first: `?` and
 /// `#` where that is done twice, a line feed where routes are matched by regular expressions that end in `$`.
-fn named(segment: &[u8]) -> &[u8] {
+pub(crate) fn named(segment: &[u8]) -> &[u8] {
     segment.split(|byte| matches!(byte, 0..=b' ' | b';' | b'?' | b'#')).next().unwrap_or_default()
 }
 

@@ -16,10 +16,8 @@ use super::{
 use crate::{
     access_log::{Event, Outcome},
     authenticate::{Admission, Denial, Denied, Keyring, Known, admit, cookies::SigningKeys, origin},
-    config::{MAKES_COOKIES, keyring::Carrier},
-    handshake::{
-        Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head, path,
-    },
+    config::{MAKES_COOKIES, keyring::Carrier, paths::path_of},
+    handshake::{Accept, Admitted, CredentialSource, Examined, Hop, Kind, Passage, Refusal, head::Head},
     secret::Wiped,
 };
 
@@ -150,7 +148,7 @@ fn part_of_cookie(
     if examined.source == CredentialSource::Cookie {
         return Ok(cookies::Part::Presents);
     }
-    let asks = head.method == "POST" && path::of(head.target) == MAKES_COOKIES.as_bytes();
+    let asks = head.method == "POST" && path_of(head.target) == MAKES_COOKIES.as_bytes();
     if !asks || edge.signing_keys.is_none() {
         return Ok(cookies::Part::None);
     }
@@ -173,7 +171,7 @@ fn known(
     let mut until = None;
     let found = match examined.source {
         CredentialSource::Ticket => {
-            let path = path::of(head.target).into();
+            let path = path_of(head.target).into();
             let purpose = Purpose { path, origin: origin(head).map(Into::into) };
             keyring.of_digest(&gateway.tickets.redeem(presented, &purpose, Instant::now())?)
         }

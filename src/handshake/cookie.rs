@@ -3,7 +3,8 @@
 //! The agent server makes it of the credential itself, and takes it for nothing but these files. What callers
 //! get instead stands for them and can be taken away; it counts there as well, and in an opening handshake.
 
-use super::{Kind, head::Head, path, query::split_once};
+use super::{Kind, head::Head, query::split_once};
+use crate::config::paths::{FEW_DECODINGS, climbs, may_be, path_of};
 
 /// Its name.
 pub const NAME: &str = "oh_workspace_session_key";
@@ -12,7 +13,7 @@ pub const NAME: &str = "oh_workspace_session_key";
 pub(super) fn presented<'a>(head: &Head<'a>, kind: Kind) -> Option<&'a [u8]> {
     let counts = match kind {
         Kind::OpeningHandshake => true,
-        Kind::Plain => matches!(head.method, "GET" | "HEAD") && is_of_a_workspace(path::of(head.target)),
+        Kind::Plain => matches!(head.method, "GET" | "HEAD") && is_of_a_workspace(path_of(head.target)),
     };
     let lines = head.values("cookie").filter(|_| counts);
     lines.flat_map(pairs).filter_map(|pair| value_of(pair)).last()
@@ -77,7 +78,7 @@ fn is_of_a_workspace(path: &[u8]) -> bool {
     begins
         && segments.next().is_some_and(names_one)
         && segments.next() == Some(b"workspace")
-        && !path::may_be(path, path::climbs)
+        && !may_be(path, FEW_DECODINGS, climbs)
 }
 
 #[cfg(test)]

@@ -9,10 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    gateway::Gateway,
-    handshake::{head::Head, path},
-    phase::Phase,
-    read_head::read_head,
+    config::paths::path_of, gateway::Gateway, handshake::head::Head, phase::Phase, read_head::read_head,
 };
 
 /// The most probes at once.
@@ -72,7 +69,7 @@ fn page(head: &Head<'_>, gateway: &Gateway, is_ready: bool) -> (&'static str, St
         return ("405 Method Not Allowed", String::new());
     }
     // A prober may add a query, which changes nothing.
-    match (path::of(head.target), is_ready) {
+    match (path_of(head.target), is_ready) {
         (b"/livez", _) => ("200 OK", "ok\n".to_owned()),
         (b"/readyz", true) => ("200 OK", "ready\n".to_owned()),
         (b"/readyz", false) => ("503 Service Unavailable", "draining\n".to_owned()),
