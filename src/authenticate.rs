@@ -5,9 +5,9 @@
 //! keyring holds, is the caller's to say. Authentication never reads the query: the credential is what
 //! [`Examined`] holds.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
-pub use self::keyring::{IndexKey, Keyring};
+pub use self::keyring::{IndexKey, Keyring, Listed};
 use crate::{
     config::{
         self, FirstMessage, Mode, Origins, Require,
@@ -98,13 +98,13 @@ impl Denial {
 /// Whose a credential is, or what stands for one.
 pub struct Known {
     /// The caller's entry.
-    pub entry: Arc<Entry>,
+    pub entry: Listed,
     /// When that ends which stands for the credential, whatever the entry says.
     pub until: Option<SystemTime>,
 }
 
-impl From<Arc<Entry>> for Known {
-    fn from(entry: Arc<Entry>) -> Self {
+impl From<Listed> for Known {
+    fn from(entry: Listed) -> Self {
         Self { entry, until: None }
     }
 }
@@ -126,7 +126,7 @@ pub struct Denied {
     /// Why.
     pub denial: Denial,
     /// The entry of the key.
-    pub entry: Option<Arc<Entry>>,
+    pub entry: Option<Listed>,
 }
 
 impl Denied {
@@ -227,7 +227,7 @@ impl Entry {
         if self.expires.is_some_and(|to| now >= to) {
             return Err(Denial::Expired);
         }
-        if self.carriers.as_ref().is_some_and(|carriers| !carriers.contains(&carrier)) {
+        if self.carriers.is_some_and(|carriers| !carriers.contains(carrier)) {
             return Err(Denial::Carrier);
         }
         if is_allowed(origin, self.origins.as_ref()) { Ok(()) } else { Err(Denial::Origin) }

@@ -1,12 +1,14 @@
 //! Counts what a benchmark allocates, beside the time that it takes.
 
-use std::{alloc::System, hint::black_box};
+use std::hint::black_box;
 
 use alloc_tracker::{Allocator, Session};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use tikv_jemallocator::Jemalloc;
 
+/// The gateway's, counted.
 #[global_allocator]
-static ALLOCATOR: Allocator<System> = Allocator::system();
+static ALLOCATOR: Allocator<Jemalloc> = Allocator::new(Jemalloc);
 
 /// The benchmarks of one run, and what they have allocated; printed when it is dropped.
 pub(crate) struct Benchmarks {

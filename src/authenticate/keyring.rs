@@ -1,6 +1,6 @@
 //! The entries, and how the one of a credential is found without telling by the time it takes.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, ops::Deref, sync::Arc};
 
 use hashbrown::HashTable;
 use ring::hmac;
@@ -30,8 +30,9 @@ impl IndexKey {
 /// place in it, and then digests are compared in constant time, on a miss too.
 pub struct Keyring {
     key: IndexKey,
-    entries: Vec<Arc<Entry>>,
-    /// The digests in the same order, close together: those of thousands fit into a processor's cache.
+    /// Side by side, so that one of thousands is a single step away from its number.
+    entries: Arc<[Entry]>,
+    /// The digests in the same order: those of thousands fit into a processor's cache, which entries do not.
     digests: Vec<Digest>,
     /// Their numbers, by what is kept secret.
     index: HashTable<u32>,
@@ -46,32 +47,27 @@ impl Keyring {
         for (at, digest) in (0..).zip(&digests) {
             index.insert_unique(key.hash(digest), at, hash);
         }
-        Self {
-            key: IndexKey(key.0.clone()),
-            entries: entries.into_iter().map(Arc::new).collect(),
-            digests,
-            index,
-        }
+        Self { key: IndexKey(key.0.clone()), entries: entries.into(), digests, index }
     }
 
     /// The entry whose digest is the SHA-256 of this credential.
-    pub fn find(&self, credential: &[u8]) -> Option<&Arc<Entry>> {
+    pub fn find(&self, credential: &[u8]) -> Option<Listed> {
         self.of_digest(&Digest::of(credential))
     }
 
     /// The entry of a digest that was computed before, such as that of an open socket's entry. What a
     /// client presents is for [`Keyring::find`]: presenting a digest is not presenting a credential.
-    pub fn of_digest(&self, digest: &Digest) -> Option<&Arc<Entry>> {
+    pub fn of_digest(&self, digest: &Digest) -> Option<Listed> {
         let is_it = |at: &u32| self.digests.get(number(*at)) == Some(digest);
         let found = self.index.find(self.key.hash(digest), is_it);
         if found.is_none() {
             black_box(Digest::NOBODYS == *digest);
         }
-        self.entries.get(number(*found?))
+        Some(Listed { entries: Arc::clone(&self.entries), at: number(*found?) })
     }
 
     /// All entries, in the order of the file.
-    pub fn entries(&self) -> &[Arc<Entry>] {
+    pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
@@ -81,7 +77,24 @@ impl Keyring {
     }
 }
 
-/// The number of an entry, as vectors count.
+/// The number of an entry, as slices count.
 fn number(at: u32) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
+}
+
+/// An entry as it was found. It holds all entries of its keyring: for longer than a request lasts, clone the entry.
+#[derive(Clone)]
+pub struct Listed {
+    entries: Arc<[Entry]>,
+    /// Below their number.
+    at: usize,
+}
+
+impl Deref for Listed {
+    type Target = Entry;
+
+    #[expect(clippy::indexing_slicing, reason = "only an index of these entries makes one")]
+    fn deref(&self) -> &Entry {
+        &self.entries[self.at]
+    }
 }

@@ -35,7 +35,7 @@ fn only_its_own_is_found(entries: &[Entry], presented: &[u8]) {
         let keyring = Keyring::new(entries.to_vec(), &IndexKey::new(&Zeroizing::new(random)));
         let holds_for = |presented: &[u8]| {
             let expected = entries.iter().find(|entry| entry.digest == Digest::of(presented));
-            assert_eq!(keyring.find(presented).map(|found| &**found), expected, "another entry is found");
+            assert_eq!(keyring.find(presented).as_deref(), expected, "another entry is found");
         };
         holds_for(presented);
         for entry in entries {
@@ -53,7 +53,7 @@ fn limits_hold(entry: &Entry) {
     for (now, carrier) in moments.flat_map(|now| Carrier::ALL.map(|carrier| (now, carrier))) {
         let is_early = entry.not_before.is_some_and(|from| from > now);
         let is_late = entry.expires.is_some_and(|to| to <= now);
-        let is_carrier = entry.carriers.as_ref().is_none_or(|carriers| carriers.contains(&carrier));
+        let is_carrier = entry.carriers.is_none_or(|carriers| carriers.contains(carrier));
         let expected = match (is_early, is_late, is_carrier) {
             (true, _, _) => Err(Denial::NotYetValid),
             (_, true, _) => Err(Denial::Expired),

@@ -13,6 +13,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU8,
     sync::Arc,
     time::SystemTime,
 };
@@ -38,7 +39,9 @@ pub use self::draft::Draft;
 const LONGEST_NAME: usize = 64;
 
 /// One entry: who a caller is, and when, how and from where they may in.
+// Of thousands, hardly one is in a processor's cache: aligned, it takes two lines of one and not three.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Entry {
     /// The caller's name, which goes upstream in a field and into the access log: 1 to 64 letters, digits,
     /// `.`, `_` and `-`.
@@ -53,9 +56,11 @@ pub struct Entry {
     pub origins: Option<Origins>,
     /// The most WebSockets that it holds open at once, at least 1, or `None` for any number.
     pub max_sockets: Option<u32>,
-    /// The ways by which it may be presented, at least one, or `None` for any.
-    pub carriers: Option<Vec<Carrier>>,
+    /// The ways by which it may be presented, or `None` for any.
+    pub carriers: Option<Carriers>,
 }
+
+const _: () = assert!(size_of::<Entry>() <= 128);
 
 /// A way by which a credential is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +104,35 @@ impl Carrier {
             Self::Cookie => "cookie",
             Self::FirstMessage => "first_message",
         }
+    }
+
+    /// Its bit among [`Carriers`].
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Query => 1,
+            Self::Ticket => 1 << 1,
+            Self::Field => 1 << 2,
+            Self::Subprotocol => 1 << 3,
+            Self::Bearer => 1 << 4,
+            Self::Cookie => 1 << 5,
+            Self::FirstMessage => 1 << 6,
+        }
+    }
+}
+
+/// Some of the ways by which a credential is presented, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carriers(NonZeroU8);
+
+impl Carriers {
+    /// Those of a list; `None` if it is empty.
+    pub fn new(list: &[Carrier]) -> Option<Self> {
+        NonZeroU8::new(list.iter().fold(0, |bits, carrier| bits | carrier.bit())).map(Self)
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(self, carrier: Carrier) -> bool {
+        self.0.get() & carrier.bit() != 0
     }
 }
 
@@ -165,7 +199,7 @@ fn entry(mut table: Section<'_>, seen: &mut Seen) -> Option<Entry> {
         expires,
         origins,
         max_sockets: max_sockets.and_then(|number| u32::try_from(number).ok()),
-        carriers,
+        carriers: carriers.as_deref().and_then(Carriers::new),
     })
 }
 

@@ -13,12 +13,12 @@ mod tests;
 
 /// An allow-list of origins; an empty one allows none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origins(Vec<Pattern>);
+pub struct Origins(Box<[Pattern]>);
 
 impl Origins {
     /// The origins that one of `patterns` covers.
     pub fn new(patterns: Vec<Pattern>) -> Self {
-        Self(patterns)
+        Self(patterns.into())
     }
 
     /// Whether the value of an `Origin` field is allowed, by its bytes as they came.

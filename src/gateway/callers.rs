@@ -67,10 +67,10 @@ impl Callers {
         let (digest, until) = (presented.entry.digest, presented.until.map_or(u64::MAX, seconds));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = known.keyring.as_ref().and_then(|keyring| keyring.of_digest(&digest));
-        let now = now.cloned().ok_or(Denial::Unknown)?;
+        let now = now.ok_or(Denial::Unknown)?;
         now.admits(SystemTime::now(), carrier, origin)?;
         let most = now.max_sockets.unwrap_or(u32::MAX);
-        let caller = known.callers.entry(digest).or_insert_with(|| Arc::new(Caller::new(now)));
+        let caller = known.callers.entry(digest).or_insert_with(|| Arc::new(Caller::new(&now)));
         if caller.open.load(Ordering::Relaxed) >= most {
             return Err(Denial::TooManySockets);
         }
@@ -89,7 +89,7 @@ impl Callers {
     pub(super) fn take_over(&self, keyring: Arc<Keyring>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.callers.retain(|digest, caller| {
-            caller.take_over(keyring.of_digest(digest).cloned());
+            caller.take_over(keyring.of_digest(digest).as_deref());
             caller.open.load(Ordering::Relaxed) > 0
         });
         known.keyring = Some(keyring);
@@ -103,9 +103,9 @@ impl Callers {
 }
 
 impl Caller {
-    fn new(entry: Arc<Entry>) -> Self {
+    fn new(entry: &Entry) -> Self {
         Self {
-            now: ArcSwapOption::new(Some(entry)),
+            now: ArcSwapOption::from_pointee(entry.clone()),
             changed: Summons::default(),
             open: AtomicU32::new(0),
             first_over: AtomicU64::new(u64::MAX),
@@ -126,9 +126,9 @@ impl Caller {
         }
     }
 
-    fn take_over(&self, entry: Option<Arc<Entry>>) {
-        if *self.now.load() != entry {
-            self.now.store(entry);
+    fn take_over(&self, entry: Option<&Entry>) {
+        if self.now.load().as_deref() != entry {
+            self.now.store(entry.cloned().map(Arc::new));
             self.changed.ring();
         }
     }

@@ -1,9 +1,6 @@
 //! Cookies of ours in the place of those that the agent server makes of its own credential.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use http::{
     HeaderValue,
@@ -13,6 +10,7 @@ use pingora::http::ResponseHeader;
 
 use super::Snapshot;
 use crate::{
+    authenticate::Listed,
     config::{Mode, keyring::Entry},
     handshake::{cookie, query::split_once},
     secret::Wiped,
@@ -25,7 +23,7 @@ pub(super) enum Part {
     /// It presents the caller.
     Presents,
     /// This caller asks for one.
-    IsAskedFor(Arc<Entry>),
+    IsAskedFor(Listed),
 }
 
 /// An answer gives away what nobody may have.

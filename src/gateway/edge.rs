@@ -154,8 +154,8 @@ fn part_of_cookie(
     }
     let entry = &caller.entry;
     match entry.admits(SystemTime::now(), Carrier::Cookie, origin(head)) {
-        Ok(()) => Ok(cookies::Part::IsAskedFor(Arc::clone(entry))),
-        Err(denial) => Err(Denied { denial, entry: Some(Arc::clone(entry)) }),
+        Ok(()) => Ok(cookies::Part::IsAskedFor(entry.clone())),
+        Err(denial) => Err(Denied { denial, entry: Some(entry.clone()) }),
     }
 }
 
@@ -187,7 +187,7 @@ fn known(
         | CredentialSource::Query
         | CredentialSource::Subprotocol => keyring.find(presented),
     };
-    Some(Known { entry: Arc::clone(found?), until })
+    Some(Known { entry: found?, until })
 }
 
 /// What an answer to a request says beside itself.

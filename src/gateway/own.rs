@@ -1,6 +1,6 @@
 //! What hushgate answers itself, below `/.hushgate/`, where it decides about callers.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -69,7 +69,7 @@ pub(super) fn answer(
     } else {
         Err(Denial::Origin)
     };
-    admitted.map_err(|denial| Denied { denial, entry: Some(Arc::clone(caller)) })?;
+    admitted.map_err(|denial| Denied { denial, entry: Some(caller.clone()) })?;
     Ok(Some(ticket(gateway, caller, head, query, aside)))
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use hushgate::{
     authenticate::{IndexKey, Keyring},
-    config::keyring::{Carrier, Entry, parse},
+    config::keyring::{Carrier, Carriers, Entry, parse},
     secret::{Digest, issued},
 };
 
@@ -103,7 +103,7 @@ fn every_option_stands_in_the_entry() {
     assert!((89.9..=90.0).contains(&days), "{days}");
     let begins = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_222_000);
     assert_eq!((entry.not_before, entry.max_sockets), (Some(begins), Some(8)));
-    assert_eq!(entry.carriers.unwrap(), [Carrier::Query, Carrier::Field]);
+    assert_eq!(entry.carriers, Carriers::new(&[Carrier::Query, Carrier::Field]));
     assert!(entry.origins.is_some());
     let (shown, _) =
         printed(&hushgate_key(folder.path(), &["new", "a", "--expires", "2031-01-01T00:00:00Z"], ""));

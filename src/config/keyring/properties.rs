@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Draft, Entry, parse};
+use super::{Carrier, Draft, Entry, parse};
 use crate::config::properties::is_of_use;
 
 /// The laws of reading a keyring, for any text. Gives back the entries, if it was taken.
@@ -26,7 +26,6 @@ pub fn reading_is_sound(text: &str) -> Vec<Entry> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         assert!((1..=64).contains(&entry.name.len()) && entry.name.bytes().all(is_plain), "no name");
         assert!(entry.max_sockets != Some(0), "no socket is allowed");
-        assert!(entry.carriers.as_ref().is_none_or(|carriers| !carriers.is_empty()), "no carrier is");
         if let (Some(from), Some(to)) = (entry.not_before, entry.expires) {
             assert!(from < to, "an entry never counts");
         }
@@ -47,6 +46,8 @@ fn draft(entry: &Entry) -> Draft {
         expires: entry.expires,
         origins: Vec::new(),
         max_sockets: entry.max_sockets,
-        carriers: entry.carriers.clone().unwrap_or_default(),
+        carriers: entry.carriers.map_or_else(Vec::new, |carriers| {
+            Carrier::ALL.into_iter().filter(|carrier| carriers.contains(*carrier)).collect()
+        }),
     }
 }

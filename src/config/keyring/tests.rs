@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::{Carrier, Draft, Entry, Problem, moment, parse};
+use super::{Carrier, Carriers, Draft, Entry, Problem, moment, parse};
 use crate::secret::Digest;
 
 /// The digest of `abc`.
@@ -47,7 +47,7 @@ fn every_key_is_read() {
     assert_eq!(second.not_before, Some(new_year));
     assert_eq!(second.expires, Some(new_year + Duration::from_secs(2 * 3600 + 1)));
     assert_eq!(second.max_sockets, Some(1));
-    assert_eq!(second.carriers.unwrap(), Carrier::ALL);
+    assert_eq!(second.carriers, Carriers::new(&Carrier::ALL));
     let origins = second.origins.unwrap();
     assert!(origins.allow(b"https://app.example") && !origins.allow(b"https://example"));
 }
@@ -138,7 +138,7 @@ fn what_is_written_is_read() {
     assert_eq!((&*entry.name, entry.digest, entry.expires), ("ci", draft.digest, draft.expires));
     let origins = entry.origins.unwrap();
     assert!(origins.allow(b"https://a.app.example") && origins.allow(b"null"));
-    assert_eq!((entry.max_sockets, entry.carriers.unwrap()), (Some(3), draft.carriers));
+    assert_eq!((entry.max_sockets, entry.carriers), (Some(3), Carriers::new(&draft.carriers)));
     let bare = Draft { expires: None, origins: Vec::new(), max_sockets: None, carriers: Vec::new(), ..draft };
     assert_eq!(bare.to_string(), format!("[[key]]\nname = \"ci\"\nsha256 = \"{ABC}\"\n"));
 }
