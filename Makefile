@@ -1,7 +1,7 @@
-# The two commands that matter, and two for those who work on hushgate.
+# The two commands that matter, and three for those who work on hushgate.
 # .ci/with-tools sees to cmake, which Pingora's build needs and many machines lack.
 
-.PHONY: demo test ci clean
+.PHONY: demo test release ci clean
 
 # Walks through every way of presenting a key, then serves a page; ends after the walk with ARGS=--once.
 demo:
@@ -10,6 +10,10 @@ demo:
 # Everything that needs nothing but this repository.
 test:
 	@.ci/with-tools cargo test $(ARGS)
+
+# What is installed, target/profiled/hushgate: built twice, the second time laid out by the first under load.
+release:
+	@.ci/release
 
 # What CI runs; single steps by name with ARGS="fmt clippy".
 ci:

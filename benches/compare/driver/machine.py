@@ -38,7 +38,7 @@ def commit():
     return first(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "--short", "HEAD"])
 
 
-def circumstances(given, took, load_before, others, steal):
+def circumstances(given, built, took, load_before, others, steal):
     """Sentences for the head of the report."""
     options = [word for word in sys.argv[1:] if "/" not in word]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -46,6 +46,7 @@ def circumstances(given, took, load_before, others, steal):
         "date": time.strftime("%Y-%m-%d"),
         "command": " ".join(["benches/compare/run", *map(shlex.quote, options)]),
         "commit": commit(),
+        "built": built,
         "took": f"{took / 60:.0f} minutes" if took >= 90 else f"{took:.0f} seconds",
         "machine": f"{os.cpu_count()} processors ({processor()}), {memory:.0f} GiB, {system()}, "
                    f"Linux {platform.release().split('-')[0]}",

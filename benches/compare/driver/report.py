@@ -131,7 +131,8 @@ class Report:
         rounds = f"{self.given.rounds} rounds" if self.given.rounds != 1 else "one round"
         out = [
             f"# hushgate beside other proxies, {tls}: {where['date']}", "",
-            f"`{where['command']}` at commit {where['commit']}: {rounds}, {where['took']}.",
+            f"`{where['command']}` at commit {where['commit']}: {rounds}, {where['took']}; hushgate was built",
+            f"{where['built']}.",
             f"{where['machine']}; {where['rust']}. The machine was shared: {where['shared']}.", "",
             "Every figure is the median of the rounds, with the least and the most of them behind it. A ratio",
             "compares hushgate with the best rival of the same round, whoever that is in that round; then the",
@@ -161,7 +162,7 @@ class Report:
         where = self.circumstances
         return [
             f"![Bars of the medians](results/{name}.svg)", "",
-            f"`{where['command']}` at commit {where['commit']} on {where['date']}: {where['machine']}. "
+            f"`{where['command']}` at commit {where['commit']} on {where['date']}, hushgate built {where['built']}: {where['machine']}. "
             f"The machine was shared: {where['shared']}. [The whole table](results/{name}.md) has every rival.", "",
             *table(["", "hushgate", "best rival", "ratio", "better is", ""], lines), "",
             f"hushgate is ahead in {counts['ahead']} of these, even in {counts['even']}, behind in {counts['behind']}.",
