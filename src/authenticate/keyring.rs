@@ -63,7 +63,8 @@ impl Keyring {
         if found.is_none() {
             black_box(Digest::NOBODYS == *digest);
         }
-        Some(Listed { entries: Arc::clone(&self.entries), at: number(*found?) })
+        let at = number(*found?);
+        Some(Listed { entries: Arc::clone(&self.entries), at })
     }
 
     /// All entries, in the order of the file.

@@ -199,7 +199,10 @@ fn entry(mut table: Section<'_>, seen: &mut Seen) -> Option<Entry> {
         expires,
         origins,
         max_sockets: max_sockets.and_then(|number| u32::try_from(number).ok()),
-        carriers: carriers.as_deref().and_then(Carriers::new),
+        carriers: match carriers {
+            None => None,
+            Some(list) => Some(Carriers::new(&list)?),
+        },
     })
 }
 
