@@ -84,7 +84,7 @@ impl Form {
             "[listen]\naddress = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{upstream}\"\n{credential}\
              [handshake]\nplain_requests = \"{plain}\"\n{authentication}\
              [access_log]\npath = \"access.log\"\nformat = \"{format}\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [limits]\nhead_timeout = \"1s\"\nhandshake_timeout = \"1s\"\nresponse_timeout = \"1s\"\n\
+             [limits]\nhead_timeout = \"3s\"\nhandshake_timeout = \"3s\"\nresponse_timeout = \"3s\"\n\
              failed_attempts_per_minute = {ATTEMPTS}\n[drain]\ntimeout = \"1s\"\n"
         )
     }
