@@ -198,10 +198,8 @@ def debian(name):
             if os.geteuid() != 0 or not shutil.which("apt-get"):
                 raise Unavailable(f"not installed here, and only root may: apt-get install {name}")
             # RUNLEVEL=1 keeps the package from starting a service.
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-            for words in (["update"], ["install", "-y", "--no-install-recommends", name]):
-                subprocess.run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", *words], env=environment,
-                               stdin=subprocess.DEVNULL, capture_output=True)
+            subprocess.run([str(TOP / ".ci" / "debian-packages"), name], env={**os.environ, "RUNLEVEL": "1"},
+                           stdin=subprocess.DEVNULL, capture_output=True)
         found = shutil.which(name, path=search)
         if not found:
             raise Unavailable(f"apt-get could not install {name}")
@@ -224,7 +222,8 @@ def pypi(name):
 
 
 def hushgate():
-    program = os.environ.get("HUSHGATE", str(TARGET / "release" / "hushgate"))
+    # It is started in a folder of its own, where a relative path would lead elsewhere.
+    program = os.path.abspath(os.environ.get("HUSHGATE", TARGET / "release" / "hushgate"))
     if not os.access(program, os.X_OK):
         raise Unavailable("there is no program to measure")
     return program
