@@ -48,9 +48,12 @@ IDLE = [
 def rows(seconds):
     """Every row; `seconds` scales how long each is measured."""
     streams = [
-        Row(f"{way}-{size}", f"{text} of {size // 1024} KiB frames, {['from the upstream', 'from the client'][way == 'up']}",
-            way, ["--sockets", "8", "--size", str(size)], 0.8 * seconds, STREAM, variants=("nginx-64k", "haproxy-64k", "haproxy-splice"))
-        for size, text in ((1024, "Stream"), (65536, "Stream")) for way in ("down", "up")
+        Row(f"{way}-{size}{mark}", f"Stream of {size // 1024} KiB frames{text}, {whence}", way,
+            ["--sockets", "8", "--size", str(size), "--together", str(together)], 0.8 * seconds, STREAM,
+            variants=("nginx-64k", "haproxy-64k", "haproxy-splice"))
+        for size, together, mark, text in (
+            (1024, 1, "", ""), (1024, 64, "-together", ", 64 written at once"), (65536, 1, "", ""))
+        for way, whence in (("down", "from the upstream"), ("up", "from the client"))
     ]
     idle = [
         Row(f"idle-{size}", f"2,000 idle sockets, after one message of {text} each", "idle",

@@ -77,6 +77,9 @@ struct Load {
     /// How many bytes a message has
     #[arg(long, default_value_t = 128)]
     size: usize,
+    /// How many frames of `up` and `down` are written at once
+    #[arg(long, default_value_t = 1)]
+    together: usize,
     /// For how long; `idle` takes as long as it needs
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
     time: Duration,

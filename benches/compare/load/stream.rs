@@ -37,20 +37,20 @@ fn compare(tally: &mut Tally, here: u64, there: Result<u64, String>) {
 
 pub(crate) async fn up(load: &Load) {
     let client = Client::new(&load.target);
-    let frame = frame::build(frame::BINARY, &vec![b'm'; load.size], true);
-    let size = u64::try_from(load.size).unwrap();
+    let frames = frame::build(frame::BINARY, &vec![b'm'; load.size], true).repeat(load.together);
+    let size = u64::try_from(load.size * load.together).unwrap();
     let sockets = client.open_all("/sink", load.sockets).await;
     results::ready().await;
     let began = Instant::now();
     let end = began + load.time;
     let work = sockets.into_iter().map(|mut socket| {
-        let frame = frame.clone();
+        let frames = frames.clone();
         async move {
             let mut tally = Tally::default();
             let mut sent = 0;
             let mut written = Ok(());
             while written.is_ok() && Instant::now() < end {
-                written = socket.stream.write_all(&frame).await;
+                written = socket.stream.write_all(&frames).await;
                 sent += size;
             }
             if written.is_ok() {
@@ -70,7 +70,8 @@ pub(crate) async fn up(load: &Load) {
 
 pub(crate) async fn down(load: &Load) {
     let client = Client::new(&load.target);
-    let sockets = client.open_all(&format!("/source/{}", load.size), load.sockets).await;
+    let path = format!("/source/{}/{}", load.size, load.together);
+    let sockets = client.open_all(&path, load.sockets).await;
     results::ready().await;
     let began = Instant::now();
     let end = began + load.time;

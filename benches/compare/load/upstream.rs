@@ -3,7 +3,7 @@
 //!
 //! A handshake gets its 101 if the credential field is there exactly once with the right value and
 //! the query is clean, else 403. `/echo` sends every message back, `/sink` counts what it gets, and
-//! `/source/SIZE` sends frames of that size. The last two begin with the text `go` and answer the
+//! `/source/SIZE/TOGETHER` sends frames of that size, so many in each write. The last two begin with the text `go` and answer the
 //! text `end` with the number of payload bytes. `/others/COUNT` is an echo as well; its query must
 //! still have so many other parameters.
 
@@ -73,9 +73,10 @@ async fn connection(mut stream: TcpStream) -> io::Result<()> {
                      Sec-WebSocket-Accept: {accept}\r\n\r\n"
                 );
                 stream.write_all(head.as_bytes()).await?;
-                return match path.strip_prefix("/source/").map(str::parse) {
-                    Some(Ok(size)) => source(stream, buffer, size).await,
-                    Some(Err(_)) => Ok(()),
+                let of_source = path.strip_prefix("/source/").and_then(|numbers| numbers.split_once('/'));
+                return match of_source.map(|(size, together)| (size.parse(), together.parse())) {
+                    Some((Ok(size), Ok(together))) => source(stream, buffer, size, together).await,
+                    Some(_) => Ok(()),
                     None if path == "/sink" => sink(stream, &buffer).await,
                     None => echo(stream, buffer).await,
                 };
@@ -171,8 +172,8 @@ async fn sink(mut stream: TcpStream, early: &[u8]) -> io::Result<()> {
     }
 }
 
-async fn source(mut stream: TcpStream, mut early: Vec<u8>, size: usize) -> io::Result<()> {
-    let frame = frame::build(frame::BINARY, &vec![b'x'; size], false);
+async fn source(mut stream: TcpStream, mut early: Vec<u8>, size: usize, together: usize) -> io::Result<()> {
+    let frames = frame::build(frame::BINARY, &vec![b'x'; size], false).repeat(together);
     let mut scratch = [0; 256];
     let mut total = 0;
     if early.is_empty() && stream.read_buf(&mut early).await? == 0 {
@@ -180,8 +181,8 @@ async fn source(mut stream: TcpStream, mut early: Vec<u8>, size: usize) -> io::R
     }
     loop {
         // Once it has begun, any word of the client ends it.
-        stream.write_all(&frame).await?;
-        total += size;
+        stream.write_all(&frames).await?;
+        total += size * together;
         match stream.try_read(&mut scratch) {
             Ok(0) => return Ok(()),
             Ok(_) => break,
