@@ -253,7 +253,8 @@ pub struct Limits {
     /// Of a WebSocket in all; `None` is for ever.
     pub lifetime: Option<Duration>,
     /// How long a peer may leave what was sent to it unacknowledged or unread before it counts as
-    /// vanished; `None` leaves that to the kernel.
+    /// vanished, and how long nothing may move once one side has ended its stream; `None` leaves the former to
+    /// the kernel and allows the latter for ever.
     pub vanished_timeout: Option<Duration>,
     /// Failed attempts a minute by one peer address; 0 is no limit.
     pub failed_attempts_per_minute: u32,

@@ -129,6 +129,8 @@ pub struct Relay<D, U> {
     up: Direction,
     down: Direction,
     timers: Option<Box<Timers>>,
+    /// How long nothing may move once one side has ended, until that is so.
+    half_closed: Option<Duration>,
     /// Who sent the first Close frame.
     first_close: Option<Side>,
     /// Whose stream ended first.
@@ -165,6 +167,7 @@ where
             up: Direction::new(Side::Client, first.early, overture),
             down: Direction::new(Side::Upstream, first.lead, Overture::Over),
             timers: Timers::start(limits),
+            half_closed: limits.half_closed,
             first_close: None,
             first_end: None,
         }
@@ -222,18 +225,23 @@ where
                 self.down.frames().has_close().then_some(Side::Upstream)
             };
         }
-        if self.up.has_ended() {
+        if let (Poll::Ready(Err(Broken(side))), _) | (_, Poll::Ready(Err(Broken(side)))) = &(&up, &down) {
+            self.first_end.get_or_insert(*side);
+        } else if self.up.has_ended() {
             self.first_end.get_or_insert(Side::Client);
         } else if self.down.has_ended() {
             self.first_end.get_or_insert(Side::Upstream);
         }
         match (up, down) {
-            (Poll::Ready(Err(Broken(side))), _) | (_, Poll::Ready(Err(Broken(side)))) => {
-                self.first_end.get_or_insert(side);
-                return Poll::Ready(End::Over);
-            }
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Over),
-            (Poll::Ready(Ok(())) | Poll::Pending, Poll::Ready(Ok(())) | Poll::Pending) => {}
+            (Poll::Ready(Err(Broken(Side::Client))), _)
+            | (_, Poll::Ready(Err(Broken(Side::Upstream))))
+            | (Poll::Ready(_), Poll::Ready(_)) => return Poll::Ready(End::Over),
+            (Poll::Pending, _) | (_, Poll::Pending) => {}
+        }
+        if self.first_end.is_some()
+            && let Some(limit) = self.half_closed.take()
+        {
+            Timers::shorten(&mut self.timers, limit);
         }
         let has_moved = self.up.bytes() + self.down.bytes() != before;
         match &mut self.timers {
@@ -258,7 +266,7 @@ where
                     Ok(now) => why = now,
                 }
             }
-            self.timers = None;
+            (self.timers, self.half_closed) = (None, None);
             if why == Leave::Revoked {
                 code = REVOKED;
             }

@@ -125,7 +125,11 @@ pub(super) fn relay(
     let may_repeat = held.seat.is_some() && entry.source != CredentialSource::FirstMessage;
     let revoked = held.seat.map(|seat| -> Revoked { Box::pin(async move { seat.revoked().await }) });
     let config = &snapshot.config;
-    let limits = Limits { idle: config.limits.idle_timeout, lifetime: config.limits.lifetime };
+    let limits = Limits {
+        idle: config.limits.idle_timeout,
+        lifetime: config.limits.lifetime,
+        half_closed: config.limits.vanished_timeout,
+    };
     let (transport, early) = downstream.into_parts();
     let lead = Bytes::copy_from_slice(&opened.lead);
     let tunnel = Tunnel {

@@ -68,7 +68,8 @@ enum Farewell {
     Said,
 }
 
-/// Why a direction cannot go on, which ends both: this side failed.
+/// Why a direction cannot go on: this side failed. If it is the sender, nothing of both directions is left to do;
+/// if it is the receiver, it may have said something before, which is still on its way.
 pub(super) struct Broken(pub(super) Side);
 
 impl Direction {
@@ -117,8 +118,29 @@ impl Direction {
     }
 
     /// Moves bytes by way of what the thread's sockets share, and passes their end on; ready when that is
-    /// done.
+    /// done, or cannot be.
     pub(super) fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        shared: &mut Shared,
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        let moved = ready!(self.poll_move(cx, from, to, shared));
+        if moved.is_err() {
+            // There is nobody to take it.
+            self.kept = Bytes::new();
+            self.is_unflushed = false;
+            self.stage = Stage::Over;
+        }
+        Poll::Ready(moved)
+    }
+
+    fn poll_move<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut R,

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
     time::timeout,
@@ -55,6 +57,13 @@ pub(super) async fn expect(from: &mut impl Stream, bytes: &[u8]) {
     }
 }
 
+/// Two ends of a connection over loopback.
+pub(super) async fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (far, listener.accept().await.unwrap().0)
+}
+
 async fn expect_end(from: &mut DuplexStream) {
     let mut rest = Vec::new();
     timeout(Duration::from_secs(5), from.read_to_end(&mut rest)).await.unwrap().unwrap();
@@ -98,13 +107,66 @@ async fn a_close_frame_in_pieces_has_its_code() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_socket_is_cut() {
-    let mut bench = bench(b"", Limits { idle: Some(Duration::from_secs(60)), lifetime: None });
+    let mut bench = bench(b"", Limits { idle: Some(Duration::from_secs(60)), ..Limits::default() });
     tokio::time::sleep(Duration::from_secs(40)).await;
     bench.client.write_all(&[0x81, 0]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(!bench.relay.is_finished());
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(bench.relay.await.unwrap().ending, Ending::Cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_with_one_side_left_is_cut_when_that_is_silent() {
+    let limits = Limits { half_closed: Some(Duration::from_secs(60)), ..Limits::default() };
+    for has_another_limit in [false, true] {
+        let idle = has_another_limit.then_some(Duration::from_secs(600));
+        let mut bench = bench(b"", Limits { idle, ..limits });
+        tokio::time::sleep(Duration::from_secs(500)).await;
+        bench.client.shutdown().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        bench.upstream.write_all(&[0x81, 0]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        assert!(!bench.relay.is_finished());
+        expect(&mut bench.client, &[0x81, 0]).await;
+        tokio::time::sleep(Duration::from_secs(21)).await;
+        // Whoever still reads is told.
+        expect(&mut bench.client, &TO_CLIENT).await;
+        expect_end(&mut bench.upstream).await;
+        let summary = bench.relay.await.unwrap();
+        assert_eq!((summary.ending, summary.closing.by), (Ending::Cut, Some(Side::Gateway)));
+    }
+}
+
+#[tokio::test]
+async fn the_last_words_of_who_takes_nothing_more_arrive() {
+    let (mut client, downstream) = tcp().await;
+    let (mut far, upstream) = tcp().await;
+    SockRef::from(&downstream).set_send_buffer_size(16 * 1024).unwrap();
+    SockRef::from(&client).set_recv_buffer_size(16 * 1024).unwrap();
+    let (relay, ..) = start(downstream, upstream, First::default(), Limits::default());
+    let last_words: Vec<u8> =
+        (0..30).flat_map(|_| [&[0x82, 126, 0x0f, 0xa0][..], &[7; 4000]].concat()).collect();
+    // Closed with something unread, a TCP socket is reset.
+    client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await.unwrap();
+    far.readable().await.unwrap();
+    far.write_all(&last_words).await.unwrap();
+    far.write_all(&TO_CLIENT).await.unwrap();
+    // What has not left by then is lost with the socket.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(far);
+    let mut sent = 6;
+    while client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await.is_ok() && sent < 600 {
+        sent += 6;
+        tokio::task::yield_now().await;
+    }
+    assert!(!relay.is_finished());
+    expect(&mut client, &last_words).await;
+    expect(&mut client, &TO_CLIENT).await;
+    drop(client);
+    let summary = relay.await.unwrap();
+    assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Upstream), Some(1012)));
+    assert_eq!(summary.closing.messages_sent, 30);
 }
 
 #[tokio::test]
@@ -161,7 +223,7 @@ async fn at_the_cut_it_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_socket_whose_lifetime_is_over_says_goodbye() {
-    let mut bench = bench(b"", Limits { idle: None, lifetime: Some(Duration::from_secs(60)) });
+    let mut bench = bench(b"", Limits { lifetime: Some(Duration::from_secs(60)), ..Limits::default() });
     tokio::time::sleep(Duration::from_secs(60)).await;
     expect(&mut bench.client, &TO_CLIENT).await;
     expect(&mut bench.upstream, &TO_UPSTREAM).await;

@@ -15,6 +15,9 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// In all.
     pub lifetime: Option<Duration>,
+    /// While nothing moves and one side has ended its stream: then nobody reads of it any more, and would
+    /// learn that it is gone.
+    pub half_closed: Option<Duration>,
 }
 
 /// The clocks of a socket that has limits.
@@ -29,21 +32,29 @@ struct Idle {
     timer: Pin<Box<Sleep>>,
 }
 
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { limit, last_moved: Instant::now(), timer: Box::pin(sleep(limit)) }
+    }
+}
+
 impl Timers {
     /// Starts the clocks, if there is a limit at all.
     pub(super) fn start(limits: Limits) -> Option<Box<Self>> {
-        let Limits { idle: None, lifetime: None } = limits else {
-            let idle = limits.idle.map(|limit| Idle {
-                limit,
-                last_moved: Instant::now(),
-                timer: Box::pin(sleep(limit)),
-            });
-            return Some(Box::new(Self {
-                idle,
-                lifetime: limits.lifetime.map(|limit| Box::pin(sleep(limit))),
-            }));
-        };
-        None
+        if limits.idle.is_none() && limits.lifetime.is_none() {
+            return None;
+        }
+        Some(Box::new(Self {
+            idle: limits.idle.map(Idle::new),
+            lifetime: limits.lifetime.map(|limit| Box::pin(sleep(limit))),
+        }))
+    }
+
+    /// From now on nothing may move for no longer than this.
+    pub(super) fn shorten(timers: &mut Option<Box<Self>>, limit: Duration) {
+        let timers = timers.get_or_insert_with(|| Box::new(Self { idle: None, lifetime: None }));
+        let limit = timers.idle.as_ref().map_or(limit, |idle| idle.limit.min(limit));
+        timers.idle = Some(Idle::new(limit));
     }
 
     /// Ready when a limit is reached.

@@ -81,3 +81,5 @@ mod strict;
 mod together;
 /// What a client gets when the upstream is unreachable, silent, broken or talks nonsense.
 mod upstream_fails;
+/// Peers that vanish, or might as well have: they are given up in time.
+mod vanished;

@@ -3,7 +3,7 @@ use std::future::poll_fn;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UnixStream},
+    net::UnixStream,
     sync::watch,
     task::JoinHandle,
     time::{Duration, timeout},
@@ -15,16 +15,9 @@ use crate::{
     phase::Phase,
     relay::{
         Departures, Ending, First, Limits, SHARED, Summary,
-        tests::{TO_CLIENT, TO_UPSTREAM, expect, start},
+        tests::{TO_CLIENT, TO_UPSTREAM, expect, start, tcp},
     },
 };
-
-/// Two ends of a connection over loopback.
-async fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (far, listener.accept().await.unwrap().0)
-}
 
 /// Relays on this thread.
 fn relay(
