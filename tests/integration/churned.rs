@@ -18,6 +18,7 @@ use tokio::{
 use crate::harness::{
     CANARY, Gateway, SWITCHING,
     crowd::{self, Entrance, Socket, soon},
+    frames,
     gateway::websockets_open,
     head, is_slow_run, measured, opening,
     setup::Setup,
@@ -83,21 +84,23 @@ async fn come_and_go(entrance: &Entrance, way: u64) -> io::Result<()> {
         }
         _ => {
             let mut socket = entrance.upgrade(&target).await?;
-            for length in [100, 5_000] {
-                let message = vec![u8::try_from(way).unwrap(); length];
+            // The last one passes inside the kernel.
+            for length in [100, 5_000, 40_000] {
+                let message = frames::masked(0x82, &vec![u8::try_from(way).unwrap(); length]);
                 socket.send(&message).await?;
-                assert!(socket.receive(length).await? == message, "the echo differs");
+                assert!(socket.receive(message.len()).await? == message, "the echo differs");
             }
             match way {
                 // It goes without a word, by a reset.
                 5 => socket.end_by_reset(),
                 // Half-closed, and the rest taken.
                 6 => {
-                    socket.send("last").await?;
+                    let last = frames::text("last");
+                    socket.send(&last).await?;
                     socket.shutdown().await?;
                     let mut rest = Vec::new();
                     socket.read_to_end(&mut rest).await?;
-                    assert_eq!(rest, b"last");
+                    assert_eq!(rest, last);
                 }
                 // A closing handshake.
                 _ => {

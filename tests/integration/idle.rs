@@ -8,6 +8,7 @@ use tokio::{
 use crate::harness::{
     CANARY, Gateway, SWITCHING,
     crowd::{self, Entrance, Socket, each},
+    frames,
     gateway::websockets_open,
     is_slow_run, measured,
     pattern::Pattern,
@@ -33,11 +34,14 @@ const BEGINNING: u64 = 4 << 20;
 async fn used(entrance: Entrance, number: usize) -> io::Result<Socket> {
     let mut socket = entrance.upgrade(&format!("/s/{number}?session_api_key={CANARY}")).await?;
     let mut pattern = Pattern::of(number);
-    for length in [128, 32 << 10, 32 << 10] {
-        let message = pattern.next(length);
+    let small = pattern.next(128).to_vec();
+    let large = [pattern.next(32 << 10), pattern.next(32 << 10)].concat();
+    for payload in [small, large] {
+        let message = frames::masked(0x82, &payload);
+        let length = message.len();
         let (mut reader, mut writer) = tokio::io::split(socket);
         let mut back = vec![0; length];
-        tokio::try_join!(writer.write_all(message), async { reader.read_exact(&mut back).await.map(drop) })?;
+        tokio::try_join!(writer.write_all(&message), async { reader.read_exact(&mut back).await.map(drop) })?;
         assert!(back == message, "the echo of {number} differs");
         socket = reader.unsplit(writer);
     }

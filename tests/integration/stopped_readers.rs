@@ -17,7 +17,7 @@ use tokio::{
 use crate::harness::{
     CANARY, Gateway, SWITCHING,
     crowd::{self, Entrance, Socket, soon},
-    eventually, measured,
+    eventually, frames, measured,
     pattern::Pattern,
     setup::Setup,
     tls,
@@ -26,8 +26,10 @@ use crate::harness::{
 /// How many sockets have a reader that has stopped.
 const SOCKETS: usize = 200;
 
-/// The most that the gateway may hold for one of them: what it has read and could not write.
+/// The most that the gateway may hold for one of them: what it has read and could not write, and of a long
+/// frame twice as much.
 const PER_SOCKET: u64 = 64 << 10;
+const PER_SOCKET_OF_LONG_FRAMES: u64 = 128 << 10;
 
 /// What it may hold besides, for all of them.
 const BESIDES: u64 = 16 << 20;
@@ -51,9 +53,29 @@ enum Way {
     Up,
 }
 
+/// What the bytes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// No framing.
+    Any,
+    /// One long frame, which passes inside the kernel where nothing is encrypted.
+    LongFrame,
+}
+
+impl Kind {
+    /// What comes before the payload.
+    fn header(self) -> Vec<u8> {
+        match self {
+            Self::Any => Vec::new(),
+            Self::LongFrame => frames::header(0x82, LENGTH, false),
+        }
+    }
+}
+
 /// What all ends share.
 struct Shared {
     way: Way,
+    kind: Kind,
     /// Whether the readers read.
     reads: watch::Sender<bool>,
     written: AtomicU64,
@@ -63,6 +85,7 @@ struct Shared {
 impl Shared {
     /// Writes as fast as it can.
     async fn write(&self, to: &mut (impl AsyncWrite + Unpin), number: usize) -> io::Result<()> {
+        to.write_all(&self.kind.header()).await?;
         let mut pattern = Pattern::of(number);
         let mut left = LENGTH;
         while left > 0 {
@@ -77,6 +100,9 @@ impl Shared {
     /// Reads nothing until readers are to read, and then everything.
     async fn read(&self, from: &mut (impl AsyncRead + Unpin), number: usize) -> io::Result<()> {
         self.reads.subscribe().wait_for(|reads| *reads).await.map_err(io::Error::other)?;
+        let mut header = self.kind.header();
+        from.read_exact(&mut header).await?;
+        assert_eq!(header, self.kind.header());
         let mut pattern = Pattern::of(number);
         let mut chunk = vec![0; 64 * 1024];
         let mut left = LENGTH;
@@ -182,12 +208,13 @@ fn stands_still(count: &AtomicU64) -> bool {
 
 /// Stops 200 readers, looks at what the gateway holds and whom it still serves, and lets them go on.
 #[track_caller]
-fn stop_nobody_else(way: Way, change: impl FnOnce(Setup) -> Setup) {
+fn stop_nobody_else(way: Way, kind: Kind, change: impl FnOnce(Setup) -> Setup) {
     let _alone = crowd::alone();
     crowd::most_descriptors();
     let runtime = crowd::runtime();
     let shared = Arc::new(Shared {
         way,
+        kind,
         reads: watch::Sender::new(false),
         written: AtomicU64::new(0),
         complete: AtomicUsize::new(0),
@@ -210,7 +237,8 @@ fn stop_nobody_else(way: Way, change: impl FnOnce(Setup) -> Setup) {
         taken >> 10,
         grown >> 10
     ));
-    let most = PER_SOCKET * u64::try_from(SOCKETS).unwrap() + BESIDES;
+    let per_socket = if kind == Kind::LongFrame { PER_SOCKET_OF_LONG_FRAMES } else { PER_SOCKET };
+    let most = per_socket * u64::try_from(SOCKETS).unwrap() + BESIDES;
     assert!(grown <= most, "memory has grown by {grown} bytes, and {most} are allowed");
     others_are_served(&runtime, &gateway);
     let grown = gateway.memory().saturating_sub(before);
@@ -224,7 +252,8 @@ fn stop_nobody_else(way: Way, change: impl FnOnce(Setup) -> Setup) {
     eventually("every byte arrives", || shared.complete.load(Relaxed) == SOCKETS);
     let field = if way == Way::Down { "bytes_sent" } else { "bytes_received" };
     let lines = gateway.events("close", SOCKETS + ECHOING + 1);
-    assert_eq!(lines.iter().filter(|line| line[field] == LENGTH).count(), SOCKETS);
+    let length = kind.header().len() + LENGTH;
+    assert_eq!(lines.iter().filter(|line| line[field] == length).count(), SOCKETS);
 }
 
 /// While some are stuck and one streams as fast as it can, others get their echo in time.
@@ -251,12 +280,19 @@ fn others_are_served(runtime: &tokio::runtime::Runtime, gateway: &Gateway) {
 
 #[test]
 fn hold_little_and_stop_nobody_else_downwards() {
-    stop_nobody_else(Way::Down, |setup| setup);
+    stop_nobody_else(Way::Down, Kind::Any, |setup| setup);
 }
 
 #[test]
 fn hold_little_and_stop_nobody_else_upwards() {
-    stop_nobody_else(Way::Up, |setup| setup);
+    stop_nobody_else(Way::Up, Kind::Any, |setup| setup);
+}
+
+#[test]
+fn hold_little_and_stop_nobody_else_in_long_frames() {
+    for way in [Way::Down, Way::Up] {
+        stop_nobody_else(way, Kind::LongFrame, |setup| setup);
+    }
 }
 
 #[test]
@@ -264,6 +300,6 @@ fn hold_little_and_stop_nobody_else_over_tls() {
     let authority = tls::Authority::new();
     let files = authority.issue("gateway", &["127.0.0.1"]);
     for way in [Way::Down, Way::Up] {
-        stop_nobody_else(way, |setup| setup.tls(&files, &authority.roots()));
+        stop_nobody_else(way, Kind::Any, |setup| setup.tls(&files, &authority.roots()));
     }
 }
