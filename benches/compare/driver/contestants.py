@@ -39,6 +39,8 @@ class Contestant:
         self.carrier = "field"
         self.upstream_port = None
         self.running = None
+        # Why it is not running, where it should be.
+        self.failure = None
 
     @property
     def is_proxy(self):
@@ -80,7 +82,7 @@ class Contestant:
         environment = {**os.environ, **self.environment, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
         with open(folder / "stdout.log", "wb") as stdout, open(folder / "stderr.log", "wb") as stderr:
             process = subprocess.Popen(
-                [*self.command, str(folder / self.files[0])],
+                [*self.command, str(folder / self.files[0])], preexec_fn=keep_to_two_processors,
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder, env=environment,
             )
         self.running = Running(process, port, folder)
@@ -89,6 +91,13 @@ class Contestant:
         except Unavailable:
             self.stop()
             raise
+
+    def try_to_start(self, folder, tls):
+        """Once it has started before, not starting is a failed measurement, not the end of all of them."""
+        try:
+            self.start(folder, tls)
+        except Unavailable as reason:
+            self.failure = str(reason)
 
     def stop(self):
         if self.running:
@@ -124,6 +133,11 @@ class Running:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def keep_to_two_processors():
+    """So that nobody has more of them than workers; hushgate has a worker for each that it may use."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
 
 
 def answers(port, tls):
@@ -237,8 +251,8 @@ def everybody():
                "check": ["-c", "-q", "-f"]}
     return [
         Contestant("direct"),
-        Contestant("hushgate", ["hushgate.toml"], hushgate, ["run", "--config"], {"TOKIO_WORKER_THREADS": "2"},
-                   ["--version"], check=["check", "--config"]),
+        Contestant("hushgate", ["hushgate.toml"], hushgate, ["run", "--config"], version=["--version"],
+                   check=["check", "--config"]),
         Contestant("nginx", **nginx),
         Contestant("nginx-64k", **nginx, marks=["wide"]),
         Contestant("haproxy", **haproxy),

@@ -124,7 +124,11 @@ def roots(tls):
 
 def probe(contestant, tls):
     """Finds which parts of the job a contestant does, before anything is measured."""
-    said = subprocess.run([LOAD, "probe", address(contestant), *roots(tls)], capture_output=True, text=True, timeout=60)
+    words = [LOAD, "probe", address(contestant), *roots(tls)]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        raise Unavailable("does not end what is asked of it within a minute") from None
     if said.returncode != 0:
         raise Unavailable("cannot be talked to: " + last_line(said.stderr))
     contestant.job = json.loads(said.stdout)
@@ -148,6 +152,8 @@ def last_line(text):
 
 def measure(row, contestant, tls, upstream):
     """One measurement: a dictionary by the keys of the row's metrics, and the errors."""
+    if contestant.is_proxy and not contestant.running:
+        return {"failed": contestant.failure}
     words = [LOAD, row.command, address(contestant), "--carrier", contestant.carrier, *row.arguments, *roots(tls)]
     if row.seconds and not row.idle:
         words += ["--time", f"{int(row.seconds * 1000)}ms"]
@@ -157,9 +163,10 @@ def measure(row, contestant, tls, upstream):
     guard.start()
     try:
         return exchange(row, contestant, load, upstream)
-    except (BrokenPipeError, json.JSONDecodeError):
+    except (OSError, json.JSONDecodeError) as error:
+        # The load has ended, or the contestant, of which nothing can be read any more.
         load.kill()
-        return {"failed": last_line(load.stderr.read())}
+        return {"failed": last_line(load.stderr.read() or str(error))}
     finally:
         guard.cancel()
         load.stdin.close()
@@ -244,7 +251,7 @@ def one_round(number, chosen, contestants, folder, tls, upstream, results, say):
     # Idle memory is read of fresh processes, or an earlier load's leftovers would hide it.
     for turn, row in enumerate(row for row in chosen if row.idle):
         for contestant in rotated([each for each in contestants if row.takes(each)], number + turn):
-            contestant.start(folder, tls)
+            contestant.try_to_start(folder, tls)
             keep(results, row, contestant, measure(row, contestant, tls, upstream))
             contestant.stop()
         say(f"round {number + 1}: {row.title}")
@@ -253,7 +260,7 @@ def one_round(number, chosen, contestants, folder, tls, upstream, results, say):
         return
     for contestant in contestants:
         if contestant.is_proxy:
-            contestant.start(folder, tls)
+            contestant.try_to_start(folder, tls)
     for turn, row in enumerate(others):
         for contestant in rotated([each for each in contestants if row.takes(each)], number + turn):
             keep(results, row, contestant, measure(row, contestant, tls, upstream))

@@ -169,13 +169,14 @@ class Report:
         ]
 
     def put_into(self, readme, name):
-        """Replaces the block of this kind of results; the markers have to be there."""
+        """Replaces the block of this kind of results, if its markers are there."""
         begin, end = (f"<!-- {word} {('results' + self.kind)} -->" for word in ("begin", "end"))
         before, found, rest = readme.read_text().partition(begin)
         if not found or end not in rest:
-            raise SystemExit(f"{readme.name} has no {begin} … {end}")
+            return False
         body = "\n".join(self.summary_block(name))
         readme.write_text(f"{before}{begin}\n{body}\n{end}{rest.partition(end)[2]}")
+        return True
 
     def write(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,8 +184,9 @@ class Report:
         picture, text = folder / f"{name}.svg", folder / f"{name}.md"
         picture.write_text(chart.draw(self, LABELS))
         text.write_text(self.markdown(picture.name))
+        # A part of the results must not take the place of all of them.
+        is_whole = not (self.given.rows or self.given.only)
         readme = folder.parent / "README.md"
-        if not readme.exists():
-            return [text, picture]
-        self.put_into(readme, name)
-        return [text, picture, readme]
+        if is_whole and readme.exists() and self.put_into(readme, name):
+            return [text, picture, readme]
+        return [text, picture]
