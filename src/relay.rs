@@ -3,7 +3,8 @@
 //! An idle socket holds no buffer. What is read goes into a scratch that belongs to the thread, and
 //! from there to the receiver at once; long frames pass from socket to socket inside the kernel. Only
 //! what the receiver does not take is kept, and until that is gone nothing more is read, so a slow
-//! reader stops the writer. The end of one direction is passed on and the other goes on: half-close.
+//! reader stops the writer. The end of one direction is passed on and the other goes on: half-close. What an
+//! upstream has said before it failed reaches the client; a client that fails ends both.
 //! When the socket has to end, each side is told by a Close frame between two frames, and its reply is
 //! waited for.
 
@@ -131,6 +132,8 @@ pub struct Relay<D, U> {
     timers: Option<Box<Timers>>,
     /// How long nothing may move once one side has ended, until that is so.
     half_closed: Option<Duration>,
+    /// Whether the upstream failed.
+    is_lost: bool,
     /// Who sent the first Close frame.
     first_close: Option<Side>,
     /// Whose stream ended first.
@@ -168,6 +171,7 @@ where
             down: Direction::new(Side::Upstream, first.lead, Overture::Over),
             timers: Timers::start(limits),
             half_closed: limits.half_closed,
+            is_lost: false,
             first_close: None,
             first_end: None,
         }
@@ -210,7 +214,6 @@ where
 
     /// Moves what there is to move, either way.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let before = self.up.bytes() + self.down.bytes();
         let (up, down) = SHARED.with_borrow_mut(|shared| {
             let up = self.up.poll(cx, &mut self.downstream, &mut self.upstream, shared);
             let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream, shared);
@@ -225,28 +228,47 @@ where
                 self.down.frames().has_close().then_some(Side::Upstream)
             };
         }
-        if let (Poll::Ready(Err(Broken(side))), _) | (_, Poll::Ready(Err(Broken(side)))) = &(&up, &down) {
-            self.first_end.get_or_insert(*side);
-        } else if self.up.has_ended() {
+        if self.up.has_ended() {
             self.first_end.get_or_insert(Side::Client);
         } else if self.down.has_ended() {
             self.first_end.get_or_insert(Side::Upstream);
         }
-        match (up, down) {
-            (Poll::Ready(Err(Broken(Side::Client))), _)
-            | (_, Poll::Ready(Err(Broken(Side::Upstream))))
-            | (Poll::Ready(_), Poll::Ready(_)) => return Poll::Ready(End::Over),
-            (Poll::Pending, _) | (_, Poll::Pending) => {}
+        match (failed(&up), failed(&down)) {
+            (Some(Side::Client), _) | (_, Some(Side::Client)) => {
+                self.first_end.get_or_insert(Side::Client);
+                return Poll::Ready(End::Over);
+            }
+            (None, None) if up.is_ready() && down.is_ready() => return Poll::Ready(End::Over),
+            (None, None) => {}
+            (_, read) => {
+                self.lose_upstream(read.is_some());
+                cx.waker().wake_by_ref();
+            }
         }
         if self.first_end.is_some()
             && let Some(limit) = self.half_closed.take()
         {
-            Timers::shorten(&mut self.timers, limit);
+            Timers::allow_silence(&mut self.timers, limit);
         }
-        let has_moved = self.up.bytes() + self.down.bytes() != before;
+        let has_moved = self.up.take_moved() | self.down.take_moved();
         match &mut self.timers {
-            Some(timers) => timers.poll(cx, has_moved).map(|()| End::Limit),
+            Some(timers) => {
+                timers.poll(cx, has_moved).map(|()| if self.is_lost { End::Over } else { End::Limit })
+            }
             None => Poll::Pending,
+        }
+    }
+
+    /// The upstream failed. What it said before may still be on its way to the client, who has a while to take it, and
+    /// then to go.
+    fn lose_upstream(&mut self, is_read: bool) {
+        self.first_end.get_or_insert(Side::Upstream);
+        self.up.refuse();
+        if is_read {
+            self.down.end();
+        }
+        if !std::mem::replace(&mut self.is_lost, true) {
+            Timers::allow(&mut self.timers, GRACE);
         }
     }
 
@@ -272,11 +294,18 @@ where
             }
             self.up.say_goodbye(code);
             self.down.say_goodbye(code);
-            if why == Leave::Draining {
-                if let Err(End::Over) = self.until(revoked.as_mut()).await {
-                    return false;
+            if why != Leave::Revoked {
+                let mut limit = pin!(sleep(GRACE));
+                // The end of a drain is everybody's, and not ours.
+                let event = pin!(poll_fn(|cx| match revoked.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Leave::Revoked),
+                    Poll::Pending if why == Leave::Limit => limit.as_mut().poll(cx).map(|()| Leave::Limit),
+                    Poll::Pending => Poll::Pending,
+                }));
+                match self.until(event).await {
+                    Ok(Leave::Revoked) => why = Leave::Revoked,
+                    ended => return ended.is_ok(),
                 }
-                why = Leave::Revoked;
             }
             if why == Leave::Revoked {
                 if let Err(End::Over) = self.until(pin!(sleep(LAST_FRAME))).await {
@@ -331,6 +360,14 @@ struct Left {
     was_cut: bool,
     /// The code of our Close frame.
     code: u16,
+}
+
+/// Whose stream failed in one direction, if one did.
+fn failed(moved: &Poll<Result<(), Broken>>) -> Option<Side> {
+    match moved {
+        Poll::Ready(Err(Broken(side))) => Some(*side),
+        Poll::Ready(Ok(())) | Poll::Pending => None,
+    }
 }
 
 /// Nobody's permission is ever taken away where nobody decides about it. It costs no memory.

@@ -1,7 +1,7 @@
 //! One direction of a relayed socket.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -42,6 +42,8 @@ pub(super) struct Direction {
     farewell: Farewell,
     /// Whether something was written since the receiver was last flushed.
     is_unflushed: bool,
+    /// Whether something was moved since that was last asked.
+    has_moved: bool,
 }
 
 /// How far the stream has come.
@@ -51,7 +53,9 @@ enum Stage {
     Open,
     /// It has ended, and the receiver is to be told.
     Ending,
-    /// The receiver has been told.
+    /// The receiver failed. What comes is read and thrown away until it ends.
+    Refused,
+    /// Nothing is left to do.
     Over,
 }
 
@@ -68,8 +72,7 @@ enum Farewell {
     Said,
 }
 
-/// Why a direction cannot go on: this side failed. If it is the sender, nothing of both directions is left to do;
-/// if it is the receiver, it may have said something before, which is still on its way.
+/// Why a direction cannot go on: this side failed.
 pub(super) struct Broken(pub(super) Side);
 
 impl Direction {
@@ -89,6 +92,7 @@ impl Direction {
             stage: Stage::Open,
             farewell: Farewell::Unasked,
             is_unflushed: false,
+            has_moved: false,
         }
     }
 
@@ -102,7 +106,7 @@ impl Direction {
         self.bytes
     }
 
-    /// Whether the sender's stream has ended.
+    /// Whether nothing more of the sender goes on.
     pub(super) fn has_ended(&self) -> bool {
         self.stage != Stage::Open
     }
@@ -117,30 +121,32 @@ impl Direction {
         self.farewell = Farewell::Due(code);
     }
 
-    /// Moves bytes by way of what the thread's sockets share, and passes their end on; ready when that is
-    /// done, or cannot be.
-    pub(super) fn poll<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut R,
-        to: &mut W,
-        shared: &mut Shared,
-    ) -> Poll<Result<(), Broken>>
-    where
-        R: Stream,
-        W: Stream,
-    {
-        let moved = ready!(self.poll_move(cx, from, to, shared));
-        if moved.is_err() {
-            // There is nobody to take it.
-            self.kept = Bytes::new();
-            self.is_unflushed = false;
-            self.stage = Stage::Over;
+    /// The sender failed: what came before is its end.
+    pub(super) fn end(&mut self) {
+        if self.stage == Stage::Open {
+            self.stage = Stage::Ending;
         }
-        Poll::Ready(moved)
     }
 
-    fn poll_move<R, W>(
+    /// The receiver failed: nothing goes on any more, and what comes is thrown away. A socket that is closed with
+    /// something unread is reset, and what was said to it last is lost.
+    pub(super) fn refuse(&mut self) {
+        (self.kept, self.is_unflushed) = (Bytes::new(), false);
+        drop(self.overture.end());
+        self.stage = match self.stage {
+            Stage::Open | Stage::Refused => Stage::Refused,
+            Stage::Ending | Stage::Over => Stage::Over,
+        };
+    }
+
+    /// Whether anything was moved since this was asked before.
+    pub(super) fn take_moved(&mut self) -> bool {
+        mem::take(&mut self.has_moved)
+    }
+
+    /// Moves bytes by way of what the thread's sockets share, and passes their end on; ready when that is
+    /// done.
+    pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut R,
@@ -157,6 +163,10 @@ impl Direction {
             if self.stage == Stage::Over {
                 return Poll::Ready(Ok(()));
             }
+            if self.stage == Stage::Refused {
+                ready!(self.poll_discard(cx, from, shared));
+                continue;
+            }
             if ready!(self.poll_splice(cx, from, to, shared))? {
                 continue;
             }
@@ -165,7 +175,6 @@ impl Direction {
                 Ok(()) => {}
                 // TLS without its close_notify is an end like any other.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-                // A peer that vanishes without saying so ends both directions.
                 Err(_) => return Poll::Ready(Err(Broken(self.sender))),
             }
             self.take(cx, to, read.filled())?;
@@ -173,6 +182,19 @@ impl Direction {
         // Everybody else comes first, and then this again.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Reads what goes nowhere.
+    fn poll_discard<R>(&mut self, cx: &mut Context<'_>, from: &mut R, shared: &mut Shared) -> Poll<()>
+    where
+        R: Stream,
+    {
+        let mut read = ReadBuf::new(&mut shared.scratch);
+        let result = ready!(Pin::new(from).poll_read(cx, &mut read));
+        if result.is_err() || read.filled().is_empty() {
+            self.stage = Stage::Over;
+        }
+        Poll::Ready(())
     }
 
     /// Moves a long frame, or what there is of it, inside the kernel. False, and nothing is done, where
@@ -212,6 +234,7 @@ impl Direction {
                 self.frames.follow(header.get(..of_header).unwrap_or_default());
                 self.frames.skip(u64::try_from(taken - of_header).unwrap_or(0));
                 self.bytes += u64::try_from(taken).unwrap_or(0);
+                self.has_moved = true;
                 self.kept = kept;
                 Poll::Ready(Ok(true))
             }
@@ -226,6 +249,7 @@ impl Direction {
         W: AsyncWrite + Unpin,
     {
         let has_ended = read.is_empty();
+        self.has_moved |= !has_ended;
         let passed = self.overture.pass(read);
         if let Some(passed) = &passed {
             // What does not go on has come all the same, and what was held back was counted when it came.
@@ -324,7 +348,7 @@ impl Direction {
     {
         match ready!(Pin::new(to).poll_write(cx, bytes)) {
             Ok(written @ 1..) => {
-                self.is_unflushed = true;
+                (self.is_unflushed, self.has_moved) = (true, true);
                 Poll::Ready(Ok(written))
             }
             Ok(0) | Err(_) => Poll::Ready(Err(Broken(self.receiver()))),

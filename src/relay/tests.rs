@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Departures, Ending, First, Goodbye, Limits, Relay, Stream, Summary};
+use super::{Departures, Ending, First, Goodbye, Limits, Relay, Revoked, Stream, Summary};
 use crate::{access_log::Side, phase::Phase};
 
 /// A relay between two pipes, seen from their far ends.
@@ -40,11 +40,22 @@ pub(super) fn start(
     first: First,
     limits: Limits,
 ) -> (JoinHandle<Summary>, Departures, watch::Sender<Phase>) {
+    start_for(downstream, upstream, first, limits, None)
+}
+
+/// The same for a caller who is let in until it is `revoked`.
+fn start_for(
+    downstream: impl Stream + 'static,
+    upstream: impl Stream + 'static,
+    first: First,
+    limits: Limits,
+    revoked: Option<Revoked>,
+) -> (JoinHandle<Summary>, Departures, watch::Sender<Phase>) {
     let (phase, watched) = watch::channel(Phase::Serving);
     let departures = Departures::default();
     let goodbye = Goodbye { departures: departures.clone(), phase: watched, close_code: 1012 };
     let mut relay = Relay::new(downstream, upstream, first, limits);
-    (tokio::spawn(async move { relay.run(&goodbye, None).await }), departures, phase)
+    (tokio::spawn(async move { relay.run(&goodbye, revoked).await }), departures, phase)
 }
 
 pub(super) async fn expect(from: &mut impl Stream, bytes: &[u8]) {
@@ -64,7 +75,7 @@ pub(super) async fn tcp() -> (TcpStream, TcpStream) {
     (far, listener.accept().await.unwrap().0)
 }
 
-async fn expect_end(from: &mut DuplexStream) {
+pub(super) async fn expect_end(from: &mut impl Stream) {
     let mut rest = Vec::new();
     timeout(Duration::from_secs(5), from.read_to_end(&mut rest)).await.unwrap().unwrap();
     assert_eq!(rest, b"");
@@ -138,35 +149,62 @@ async fn a_socket_with_one_side_left_is_cut_when_that_is_silent() {
     }
 }
 
-#[tokio::test]
-async fn the_last_words_of_who_takes_nothing_more_arrive() {
+/// The upstream says something that the client does not take at once, and is reset, since it has not read
+/// everything. Meanwhile the client goes on, and `is_stuck` until then, or not.
+async fn last_words(is_stuck: bool) -> Summary {
     let (mut client, downstream) = tcp().await;
     let (mut far, upstream) = tcp().await;
     SockRef::from(&downstream).set_send_buffer_size(16 * 1024).unwrap();
     SockRef::from(&client).set_recv_buffer_size(16 * 1024).unwrap();
     let (relay, ..) = start(downstream, upstream, First::default(), Limits::default());
-    let last_words: Vec<u8> =
-        (0..30).flat_map(|_| [&[0x82, 126, 0x0f, 0xa0][..], &[7; 4000]].concat()).collect();
-    // Closed with something unread, a TCP socket is reset.
-    client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await.unwrap();
-    far.readable().await.unwrap();
-    far.write_all(&last_words).await.unwrap();
+    let empty = [0x82, 0x80, 0, 0, 0, 0].repeat(100);
+    client.write_all(&empty).await.unwrap();
+    if is_stuck {
+        while timeout(Duration::from_millis(300), client.write_all(&empty)).await.is_ok() {}
+    }
+    let words: Vec<u8> = (0..30).flat_map(|_| [&[0x82, 126, 0x0f, 0xa0][..], &[7; 4000]].concat()).collect();
+    far.write_all(&words).await.unwrap();
     far.write_all(&TO_CLIENT).await.unwrap();
     // What has not left by then is lost with the socket.
     tokio::time::sleep(Duration::from_millis(300)).await;
     drop(far);
-    let mut sent = 6;
-    while client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await.is_ok() && sent < 600 {
-        sent += 6;
-        tokio::task::yield_now().await;
+    for _ in 0..20 {
+        let _ = timeout(Duration::from_millis(10), client.write_all(&empty)).await;
     }
     assert!(!relay.is_finished());
-    expect(&mut client, &last_words).await;
+    expect(&mut client, &words).await;
     expect(&mut client, &TO_CLIENT).await;
+    expect_end(&mut client).await;
     drop(client);
+    timeout(Duration::from_secs(5), relay).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn the_last_words_of_an_upstream_that_failed_arrive() {
+    for is_stuck in [false, true] {
+        let summary = last_words(is_stuck).await;
+        assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Upstream), Some(1012)));
+        assert_eq!((summary.closing.messages_sent, summary.ending), (30, Ending::ByItself));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stays_behind_a_failed_upstream_is_left() {
+    let (mut client, downstream) = tcp().await;
+    let (far, upstream) = tcp().await;
+    let (relay, ..) = start(downstream, upstream, First::default(), Limits::default());
+    SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(far);
+    expect_end(&mut client).await;
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    while !relay.is_finished() && began.elapsed() < Duration::from_secs(60) {
+        let _ = client.write_all(&[0x82, 0x80, 0, 0, 0, 0]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     let summary = relay.await.unwrap();
-    assert_eq!((summary.closing.by, summary.closing.code), (Some(Side::Upstream), Some(1012)));
-    assert_eq!(summary.closing.messages_sent, 30);
+    assert_eq!((summary.closing.by, summary.ending), (Some(Side::Upstream), Ending::ByItself));
+    assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -232,6 +270,24 @@ async fn a_socket_whose_lifetime_is_over_says_goodbye() {
     // The client never answers, and is cut.
     let summary = bench.relay.await.unwrap();
     assert_eq!((summary.closing.by, summary.ending), (Some(Side::Gateway), Ending::Cut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_is_taken_out_behind_a_limit_sends_no_more() {
+    let (mut client, downstream) = duplex(1024);
+    let (mut far, upstream) = duplex(1024);
+    let limits = Limits { lifetime: Some(Duration::from_secs(60)), ..Limits::default() };
+    let revoked: Revoked = Box::pin(tokio::time::sleep(Duration::from_secs(62)));
+    let began = tokio::time::Instant::now();
+    let (relay, ..) = start_for(downstream, upstream, First::default(), limits, Some(revoked));
+    // A frame that is not over, so that our Close frame has to wait.
+    let begun = [0x82, 0x85, 0, 0, 0, 0, 1];
+    client.write_all(&begun).await.unwrap();
+    expect(&mut far, &begun).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    expect(&mut client, &TO_CLIENT).await;
+    assert_eq!(relay.await.unwrap().ending, Ending::Revoked);
+    assert!(began.elapsed() < Duration::from_secs(63), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ pub struct Limits {
 }
 
 /// The clocks of a socket that has limits.
+#[derive(Default)]
 pub(super) struct Timers {
     idle: Option<Idle>,
     lifetime: Option<Pin<Box<Sleep>>>,
@@ -50,9 +51,18 @@ impl Timers {
         }))
     }
 
+    /// From now on it may last for no longer than this.
+    pub(super) fn allow(timers: &mut Option<Box<Self>>, limit: Duration) {
+        let timers = timers.get_or_insert_default();
+        let ends_sooner = |timer: &Pin<Box<Sleep>>| timer.deadline() <= Instant::now() + limit;
+        if !timers.lifetime.as_ref().is_some_and(ends_sooner) {
+            timers.lifetime = Some(Box::pin(sleep(limit)));
+        }
+    }
+
     /// From now on nothing may move for no longer than this.
-    pub(super) fn shorten(timers: &mut Option<Box<Self>>, limit: Duration) {
-        let timers = timers.get_or_insert_with(|| Box::new(Self { idle: None, lifetime: None }));
+    pub(super) fn allow_silence(timers: &mut Option<Box<Self>>, limit: Duration) {
+        let timers = timers.get_or_insert_default();
         let limit = timers.idle.as_ref().map_or(limit, |idle| idle.limit.min(limit));
         timers.idle = Some(Idle::new(limit));
     }

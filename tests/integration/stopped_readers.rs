@@ -223,7 +223,7 @@ fn stop_nobody_else(way: Way, kind: Kind, change: impl FnOnce(Setup) -> Setup) {
     let url = runtime.block_on(crowd::upstream(move |socket| Arc::clone(&upstreams).upstream(socket)));
     let gateway = change(Setup::before_url(&url)).start();
     let entrance = gateway.entrance();
-    let before = gateway.memory();
+    let (before, pipes) = (gateway.memory(), gateway.pipes());
     let mut stuck = JoinSet::new();
     for number in 0..SOCKETS {
         stuck.spawn_on(Arc::clone(&shared).client(entrance.clone(), number), runtime.handle());
@@ -231,6 +231,9 @@ fn stop_nobody_else(way: Way, kind: Kind, change: impl FnOnce(Setup) -> Setup) {
     eventually("all writers are stopped", || stands_still(&shared.written));
     let taken = shared.written.load(Relaxed) / u64::try_from(SOCKETS).unwrap();
     assert!(taken < u64::try_from(LENGTH).unwrap() / 4 * 3, "{taken} bytes of each were taken");
+    if kind == Kind::LongFrame {
+        assert!(gateway.pipes() > pipes, "they pass inside the kernel");
+    }
     let grown = gateway.memory().saturating_sub(before);
     measured(&format!(
         "stopped readers: {} KiB of each were taken, memory grown by {} KiB",

@@ -169,7 +169,11 @@ def measure(row, contestant, tls, upstream):
         return {"failed": last_line(load.stderr.read() or str(error))}
     finally:
         guard.cancel()
-        load.stdin.close()
+        try:
+            load.stdin.close()
+        except BrokenPipeError:
+            # What it was to be told last has nobody to read it.
+            pass
         load.wait()
         load.stdout.close()
         load.stderr.close()

@@ -180,12 +180,12 @@ class Report:
 
     def write(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        name = self.circumstances["date"] + self.kind
+        # A part of the results must not take the place of all of them.
+        is_whole = not (self.given.rows or self.given.only)
+        name = self.circumstances["date"] + self.kind + ("" if is_whole else "-part")
         picture, text = folder / f"{name}.svg", folder / f"{name}.md"
         picture.write_text(chart.draw(self, LABELS))
         text.write_text(self.markdown(picture.name))
-        # A part of the results must not take the place of all of them.
-        is_whole = not (self.given.rows or self.given.only)
         readme = folder.parent / "README.md"
         if is_whole and readme.exists() and self.put_into(readme, name):
             return [text, picture, readme]

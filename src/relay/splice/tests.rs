@@ -15,7 +15,7 @@ use crate::{
     phase::Phase,
     relay::{
         Departures, Ending, First, Limits, SHARED, Summary,
-        tests::{TO_CLIENT, TO_UPSTREAM, expect, start, tcp},
+        tests::{TO_CLIENT, TO_UPSTREAM, expect, expect_end, start, tcp},
     },
 };
 
@@ -154,6 +154,8 @@ async fn a_sender_that_resets_inside_a_long_frame_ends_both() {
     expect(&mut client, &start).await;
     SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
+    expect_end(&mut client).await;
+    drop(client);
     let summary = timeout(Duration::from_secs(10), relay).await.unwrap().unwrap();
     assert_eq!((summary.closing.by, summary.sent), (Some(Side::Upstream), 70_000));
 }

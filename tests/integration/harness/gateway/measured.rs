@@ -11,6 +11,13 @@ impl Gateway {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
+    /// How many ends of pipes it has open.
+    pub(crate) fn pipes(&self) -> usize {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let leads = descriptors.filter_map(|each| fs::read_link(each.unwrap().path()).ok());
+        leads.filter(|place| place.to_string_lossy().starts_with("pipe:")).count()
+    }
+
     /// Waits until it has given back all but `at_first` descriptors, and what each worker keeps: the two
     /// ends of the pipe through which long frames pass.
     pub(crate) fn gives_descriptors_back(&self, at_first: usize) {
