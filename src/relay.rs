@@ -219,25 +219,10 @@ where
             let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream, shared);
             (up, down)
         });
-        if self.first_close.is_none() {
-            self.first_close = if self.up.has_said_goodbye() || self.down.has_said_goodbye() {
-                Some(Side::Gateway)
-            } else if self.up.frames().has_close() {
-                Some(Side::Client)
-            } else {
-                self.down.frames().has_close().then_some(Side::Upstream)
-            };
-        }
-        if self.up.has_ended() {
-            self.first_end.get_or_insert(Side::Client);
-        } else if self.down.has_ended() {
-            self.first_end.get_or_insert(Side::Upstream);
-        }
-        match (failed(&up), failed(&down)) {
-            (Some(Side::Client), _) | (_, Some(Side::Client)) => {
-                self.first_end.get_or_insert(Side::Client);
-                return Poll::Ready(End::Over);
-            }
+        let failures = (failed(&up), failed(&down));
+        self.notice_ends(failures);
+        match failures {
+            (Some(Side::Client), _) | (_, Some(Side::Client)) => return Poll::Ready(End::Over),
             (None, None) if up.is_ready() && down.is_ready() => return Poll::Ready(End::Over),
             (None, None) => {}
             (_, read) => {
@@ -256,6 +241,24 @@ where
                 timers.poll(cx, has_moved).map(|()| if self.is_lost { End::Over } else { End::Limit })
             }
             None => Poll::Pending,
+        }
+    }
+
+    /// Keeps in mind who says goodbye and whose stream ends, if nobody did before.
+    fn notice_ends(&mut self, failures: (Option<Side>, Option<Side>)) {
+        if self.first_close.is_none() {
+            self.first_close = if self.up.has_said_goodbye() || self.down.has_said_goodbye() {
+                Some(Side::Gateway)
+            } else if self.up.frames().has_close() {
+                Some(Side::Client)
+            } else {
+                self.down.frames().has_close().then_some(Side::Upstream)
+            };
+        }
+        if matches!(failures, (Some(Side::Client), _) | (_, Some(Side::Client))) || self.up.has_ended() {
+            self.first_end.get_or_insert(Side::Client);
+        } else if self.down.has_ended() {
+            self.first_end.get_or_insert(Side::Upstream);
         }
     }
 
@@ -288,14 +291,18 @@ where
                     Ok(now) => why = now,
                 }
             }
-            (self.timers, self.half_closed) = (None, None);
+            self.half_closed = None;
+            // Who has lost the upstream has its own time, which is shorter.
+            if !self.is_lost {
+                self.timers = None;
+            }
             if why == Leave::Revoked {
                 code = REVOKED;
             }
             self.up.say_goodbye(code);
             self.down.say_goodbye(code);
+            let mut limit = pin!(sleep(GRACE));
             if why != Leave::Revoked {
-                let mut limit = pin!(sleep(GRACE));
                 // The end of a drain is everybody's, and not ours.
                 let event = pin!(poll_fn(|cx| match revoked.as_mut().poll(cx) {
                     Poll::Ready(()) => Poll::Ready(Leave::Revoked),
@@ -312,11 +319,11 @@ where
                     return false;
                 }
                 // Whoever still sends something that goes on has had its time.
-                if !(self.up.has_said_goodbye() && self.down.has_said_goodbye()) {
+                if !(self.up.has_delivered_goodbye() && self.down.has_delivered_goodbye()) {
                     return true;
                 }
             }
-            self.until(pin!(sleep(GRACE))).await.is_ok()
+            self.until(limit).await.is_ok()
         };
         let was_cut = tokio::select! {
             biased;

@@ -111,6 +111,11 @@ impl Direction {
         self.stage != Stage::Open
     }
 
+    /// Whether everything that goes on has gone, a Close frame of ours behind it.
+    pub(super) fn has_delivered_goodbye(&self) -> bool {
+        self.has_said_goodbye() && self.kept.is_empty()
+    }
+
     /// Whether a Close frame of ours was put here.
     pub(super) fn has_said_goodbye(&self) -> bool {
         self.farewell == Farewell::Said
@@ -164,7 +169,7 @@ impl Direction {
                 return Poll::Ready(Ok(()));
             }
             if self.stage == Stage::Refused {
-                ready!(self.poll_discard(cx, from, shared));
+                ready!(self.poll_discard(cx, from, shared))?;
                 continue;
             }
             if ready!(self.poll_splice(cx, from, to, shared))? {
@@ -185,16 +190,26 @@ impl Direction {
     }
 
     /// Reads what goes nowhere.
-    fn poll_discard<R>(&mut self, cx: &mut Context<'_>, from: &mut R, shared: &mut Shared) -> Poll<()>
+    fn poll_discard<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        shared: &mut Shared,
+    ) -> Poll<Result<(), Broken>>
     where
         R: Stream,
     {
         let mut read = ReadBuf::new(&mut shared.scratch);
-        let result = ready!(Pin::new(from).poll_read(cx, &mut read));
-        if result.is_err() || read.filled().is_empty() {
-            self.stage = Stage::Over;
+        match ready!(Pin::new(from).poll_read(cx, &mut read)) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Err(Broken(self.sender)))
+            }
+            Ok(()) if !read.filled().is_empty() => Poll::Ready(Ok(())),
+            Ok(()) | Err(_) => {
+                self.stage = Stage::Over;
+                Poll::Ready(Ok(()))
+            }
         }
-        Poll::Ready(())
     }
 
     /// Moves a long frame, or what there is of it, inside the kernel. False, and nothing is done, where
