@@ -219,16 +219,15 @@ where
             let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream, shared);
             (up, down)
         });
-        let failures = (failed(&up), failed(&down));
-        self.notice_ends(failures);
-        match failures {
-            (Some(Side::Client), _) | (_, Some(Side::Client)) => return Poll::Ready(End::Over),
-            (None, None) if up.is_ready() && down.is_ready() => return Poll::Ready(End::Over),
-            (None, None) => {}
-            (_, read) => {
-                self.lose_upstream(read.is_some());
-                cx.waker().wake_by_ref();
-            }
+        let has_failed = |side| [failed(&up), failed(&down)].contains(&Some(side));
+        self.notice_ends(has_failed(Side::Client));
+        if has_failed(Side::Client) {
+            return Poll::Ready(End::Over);
+        } else if has_failed(Side::Upstream) {
+            self.lose_upstream(failed(&down).is_some());
+            cx.waker().wake_by_ref();
+        } else if up.is_ready() && down.is_ready() {
+            return Poll::Ready(End::Over);
         }
         if self.first_end.is_some()
             && let Some(limit) = self.half_closed.take()
@@ -245,7 +244,7 @@ where
     }
 
     /// Keeps in mind who says goodbye and whose stream ends, if nobody did before.
-    fn notice_ends(&mut self, failures: (Option<Side>, Option<Side>)) {
+    fn notice_ends(&mut self, has_client_failed: bool) {
         if self.first_close.is_none() {
             self.first_close = if self.up.has_said_goodbye() || self.down.has_said_goodbye() {
                 Some(Side::Gateway)
@@ -255,7 +254,7 @@ where
                 self.down.frames().has_close().then_some(Side::Upstream)
             };
         }
-        if matches!(failures, (Some(Side::Client), _) | (_, Some(Side::Client))) || self.up.has_ended() {
+        if has_client_failed || self.up.has_ended() {
             self.first_end.get_or_insert(Side::Client);
         } else if self.down.has_ended() {
             self.first_end.get_or_insert(Side::Upstream);

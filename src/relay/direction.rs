@@ -168,10 +168,6 @@ impl Direction {
             if self.stage == Stage::Over {
                 return Poll::Ready(Ok(()));
             }
-            if self.stage == Stage::Refused {
-                ready!(self.poll_discard(cx, from, shared))?;
-                continue;
-            }
             if ready!(self.poll_splice(cx, from, to, shared))? {
                 continue;
             }
@@ -189,29 +185,6 @@ impl Direction {
         Poll::Pending
     }
 
-    /// Reads what goes nowhere.
-    fn poll_discard<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut R,
-        shared: &mut Shared,
-    ) -> Poll<Result<(), Broken>>
-    where
-        R: Stream,
-    {
-        let mut read = ReadBuf::new(&mut shared.scratch);
-        match ready!(Pin::new(from).poll_read(cx, &mut read)) {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                Poll::Ready(Err(Broken(self.sender)))
-            }
-            Ok(()) if !read.filled().is_empty() => Poll::Ready(Ok(())),
-            Ok(()) | Err(_) => {
-                self.stage = Stage::Over;
-                Poll::Ready(Ok(()))
-            }
-        }
-    }
-
     /// Moves a long frame, or what there is of it, inside the kernel. False, and nothing is done, where
     /// the stream has to be read.
     fn poll_splice<R, W>(
@@ -226,7 +199,8 @@ impl Direction {
         W: Stream,
     {
         // Behind a long frame another one is likely.
-        if self.frames.payload() < LONG || self.farewell == Farewell::Said || shared.pipe.is_refused() {
+        let goes_on = self.stage != Stage::Refused && self.farewell != Farewell::Said;
+        if self.frames.payload() < LONG || !goes_on || shared.pipe.is_refused() {
             return Poll::Ready(Ok(false));
         }
         let (Some(from), Some(to)) = (from.socket(), to.socket()) else { return Poll::Ready(Ok(false)) };
@@ -264,6 +238,12 @@ impl Direction {
         W: AsyncWrite + Unpin,
     {
         let has_ended = read.is_empty();
+        if self.stage == Stage::Refused {
+            if has_ended {
+                self.stage = Stage::Over;
+            }
+            return Ok(());
+        }
         self.has_moved |= !has_ended;
         let passed = self.overture.pass(read);
         if let Some(passed) = &passed {
